@@ -1,0 +1,90 @@
+# `make help` lists the targets and variables.
+
+PYTHON   ?= python3
+SEEDS    ?= 0
+SPLITS   ?= 0
+PROTOCOL ?= public
+CONFIG   ?= wide
+OVERLAY  ?=
+DATA_DIR ?= data
+RUNS_DIR ?= lightning_logs
+REUSE    ?= 1
+EXTRA    ?=
+EXTRA_ESTIMATOR ?=
+EXTRA_WIDE ?=
+
+# Through the environment, where no quote in them can end a word of the recipe
+export DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
+
+DATASETS := $(filter-out overlays,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
+OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
+CONFIGS  := $(filter-out estimator,$(sort $(basename $(notdir \
+	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
+
+BIN   := .venv/bin
+READY := .venv/.installed
+
+STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PROTOCOL) --config $(CONFIG) \
+	$(if $(OVERLAY),--overlay $(OVERLAY)) --data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" \
+	$(if $(filter 0 no false,$(REUSE)),--no-reuse) --extra="$$EXTRA" \
+	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format tensorboard results clean $(DATASETS)
+
+help:  ## This list
+	@echo 'Targets:'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1|\2/' | \
+		awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@echo
+	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
+	@printf '  %s\n' $(DATASETS)
+	@echo
+	@echo 'Variables, with their values at present:'
+	@printf '  %-16s %-18s %s\n' \
+		SEEDS '$(SEEDS)' 'seeds, such as SEEDS="0 1 2"' \
+		SPLITS '$(SPLITS)' 'splits, such as SPLITS="0 1"; each is run with each seed' \
+		PROTOCOL '$(PROTOCOL)' 'how nodes are split: public or paper (docs/datasets.md)' \
+		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
+		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
+		EXTRA "$$EXTRA" 'further arguments of spx fit, such as EXTRA="--trainer.max_epochs 20"' \
+		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
+		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
+		DATA_DIR "$$DATA_DIR" 'raw files and downloads' \
+		RUNS_DIR "$$RUNS_DIR" 'runs, checkpoints, TensorBoard files, summaries' \
+		REUSE '$(REUSE)' '0: run again what was run before with the same settings' \
+		PYTHON '$(PYTHON)' 'makes .venv; 3.11 or newer'
+
+demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
+
+$(DATASETS): $(READY)
+	@$(STUDY)
+
+test: lint  ## Lint, then all tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(READY)  ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+tensorboard: $(READY)  ## Look at all runs in the browser
+	@$(BIN)/tensorboard --logdir "$$RUNS_DIR"
+
+results: $(READY)  ## Rewrite the tables of docs/results.md from finished studies
+	@$(BIN)/spx results --runs_dir "$$RUNS_DIR"
+
+clean:  ## Remove .venv and caches; runs and data stay
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find spx tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@echo 'Installing into .venv (once; torch is large, this takes minutes) ...'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+	@echo 'Installed.'

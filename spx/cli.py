@@ -1,0 +1,128 @@
+"""The LightningCLI of `spx`: fit, validate, test, predict."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from spx.data import GraphData
+from spx.errors import ConfigError
+from spx.training import NodeTask
+from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
+from spx.training.record import RunRecord
+from spx.training.run_folder import check_writable, next_version
+
+DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time;
+`spx study DATASET` runs both over seeds and splits, `spx results` rewrites docs/results.md."""
+
+FROM_DATA = ("num_features", "num_outputs", "task", "metric")
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 100,
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 1,  # a full-batch epoch is one step
+    "num_sanity_val_steps": 0,
+    "reload_dataloaders_every_n_epochs": 1,  # each epoch has its own sampled graph
+    "enable_model_summary": False,
+}
+
+
+class SpxCLI(LightningCLI):
+    """LightningCLI in subclass mode: model settings that follow from the data are linked, and the run's folder,
+    checkpoint, hand-over, record and progress bar come by themselves."""
+
+    def __init__(self, args: ArgsType = None, run: bool = True):
+        super().__init__(
+            NodeTask,
+            GraphData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": False},
+            parser_kwargs={"description": DESCRIPTION},
+            args=args,
+            run=run,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--name", type=str, default="run", help="Name of the run: its folder below the dataset's.")
+        parser.add_argument("--runs_dir", type=str, default="lightning_logs", help="Folder of all runs.")
+        parser.add_argument(
+            "--version",
+            type=int | None,
+            default=None,
+            help="Number of the run: <runs_dir>/<dataset>/<name>/version_N. Default: the next free one.",
+        )
+        parser.add_argument(
+            "--then_test", type=bool, default=False, help="After fit, test the best checkpoint in the same run."
+        )
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(ScoreHandover, "handover")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("runs_dir", "data.init_args.runs_dir")
+        for name in FROM_DATA:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    @property
+    def settings(self):
+        """The parsed settings of the subcommand at hand."""
+        return self.config[self.subcommand] if self.subcommand else self.config
+
+    def _parse_ckpt_path(self) -> None:
+        """Refuse a checkpoint of other hyper-parameters than the settings', where Lightning would silently prefer
+        the checkpoint's."""
+        settings = self.config[self.config["subcommand"]] if self.config.get("subcommand") else self.config
+        path = settings.get("ckpt_path")
+        if not path or path in ("best", "last", "hpc", "registry"):
+            return
+        stored = read_hyper_parameters(path)
+        given = settings.model.get("init_args", {})
+        conflicts = [
+            f"{name} is {given[name]} here and {value} there"
+            for name, value in stored.items()
+            if name in given and name not in FROM_DATA and given[name] != value
+        ]
+        if conflicts:
+            raise ConfigError(
+                f"The checkpoint {path} was made with other settings: {'; '.join(conflicts)}. "
+                "Give the settings that it was made with (config.yaml in its run's folder), or another checkpoint."
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Lay down the run's folder before any long work, and add the callbacks of every run."""
+        settings = self.settings
+        if settings.trainer.logger in (None, True):
+            folder = Path(settings.runs_dir, settings.data.init_args.dataset, settings.name)
+            check_writable(settings.runs_dir)
+            version = next_version(folder) if settings.version is None else settings.version
+            name = f"{folder.parent.name}/{folder.name}"
+            kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
+        files = [str(path) for path in settings.get("config") or []]
+        callbacks = [EpochProgress(), RunRecord(settings.name, files), LearningRateMonitor("epoch")]
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        if self.settings.then_test:
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+
+
+def read_hyper_parameters(path: str) -> dict[str, Any]:
+    """Hyper-parameters in a checkpoint, which is read without unpickling objects.
+
+    Raises:
+        ConfigError: there is no such file, or it is no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"There is no checkpoint {path}. Give the path of a .ckpt file in a run's checkpoints/.")
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        return dict(checkpoint.get("hyper_parameters", {}))
+    except Exception as error:
+        raise ConfigError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__}).") from error

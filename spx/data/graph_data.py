@@ -1,0 +1,109 @@
+"""What both stages' DataModules share: the dataset, its split, and the augmented graph."""
+
+from functools import cached_property
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from spx.data.batch import NodeBatch
+from spx.datasets import NodeDataset, load_dataset, split_fingerprint
+from spx.errors import ConfigError
+from spx.graph.csr import AttentionGraph, augment
+from spx.graph.expander import ExpanderKind, build_expander
+
+PARTS = ("train", "val", "test")
+
+
+class GraphData(L.LightningDataModule):
+    """One graph with a split, loaded when first asked for.
+
+    Args:
+        dataset: name of a dataset (`make help` lists them).
+        data_dir: folder of the raw and processed files; downloads go there.
+        protocol: split protocol, "public" or "paper" (docs/datasets.md).
+        split: number of the fixed split, or seed of a random one.
+        seed: of the expander and of every draw; the command line sets it to `seed_everything`.
+        expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
+        expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
+        self_loops: whether each node attends to itself.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: str = "data",
+        protocol: str = "public",
+        split: int = 0,
+        seed: int = 0,
+        expander_degree: int = 15,
+        expander: ExpanderKind = "hamiltonian",
+        self_loops: bool = True,
+    ):
+        super().__init__()
+        if expander_degree < 0:
+            raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
+        self.dataset_name = dataset
+        self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
+        self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
+
+    @cached_property
+    def dataset(self) -> NodeDataset:
+        """The loaded dataset."""
+        return load_dataset(self.dataset_name, self.data_dir, self.protocol, self.split)
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """Of the dataset's edges, labels and split: the same in both stages, or the hand-over is refused."""
+        return split_fingerprint(self.dataset)
+
+    @cached_property
+    def graph(self) -> AttentionGraph:
+        """The augmented graph, built from the dataset."""
+        num_nodes = self.dataset.num_nodes
+        table = (
+            build_expander(num_nodes, self.expander_degree, self.seed, self.expander) if self.expander_degree else None
+        )
+        return augment(self.dataset.edge_index, num_nodes, table, self.self_loops)
+
+    # The model's settings that follow from the data: the command line links them.
+
+    @property
+    def num_features(self) -> int:
+        return self.dataset.num_features
+
+    @property
+    def num_outputs(self) -> int:
+        return self.dataset.num_classes
+
+    @property
+    def task(self) -> str:
+        return self.dataset.task
+
+    @property
+    def metric(self) -> str:
+        return self.dataset.metric
+
+    def nodes_of(self, part: str) -> Tensor:
+        """Nodes [B] of "train", "val" or "test", or of "predict": all of them."""
+        if part == "predict":
+            return torch.arange(self.dataset.num_nodes)
+        return self.dataset.split._asdict()[part]
+
+    def whole_graph_batch(self, neighborhoods: tuple, part: str) -> NodeBatch:
+        """All nodes enter, those of `part` are judged."""
+        nodes = self.nodes_of(part)
+        return NodeBatch(self.dataset.x, neighborhoods, nodes, self.dataset.y[nodes], nodes)
+
+    def whole_graph_loader(self, item: NodeBatch | list[NodeBatch]) -> DataLoader:
+        """A loader of one batch, which needs no workers."""
+        return DataLoader([item], batch_size=None)
+
+    def refuse_several_devices(self, mend: str) -> None:
+        """Every rank would train on the same whole graph, and count every node once too often."""
+        if self.trainer is not None and self.trainer.world_size > 1:
+            raise ConfigError(
+                f"{type(self).__name__} feeds the whole graph as one batch, which {self.trainer.world_size} devices "
+                f"can't share. {mend}"
+            )

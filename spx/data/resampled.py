@@ -1,0 +1,210 @@
+"""Stage 2's data: a k-regular sparse graph drawn anew each epoch, in batches of core nodes."""
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from spx.data.batch import Draws, NodeBatch
+from spx.data.graph_data import GraphData
+from spx.data.handover import find_scores, load_matching_scores
+from spx.errors import ConfigError
+from spx.graph.blocks import build_blocks
+from spx.graph.expander import ExpanderKind
+from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
+from spx.graph.scores import AttentionScores
+
+Tables = tuple[NeighborTable, ...]
+
+
+class ResampledGraphData(GraphData):
+    """Neighbour tables sampled by the estimator's attention scores, one for each layer.
+
+        data:
+          class_path: spx.data.ResampledGraphData
+          init_args: {dataset: actor, k: [2, 2, 2]}
+
+    What a draw gives is a function of (seed, epoch // resample_every, layer) alone: the same on every rank,
+    after a resume, and with any number of workers. Needs `reload_dataloaders_every_n_epochs: 1` in the Trainer,
+    which the command line sets.
+
+    Args:
+        k: sampled degree of each layer, first layer first.
+        scores: the estimator's score file. Default: the newest one in `runs_dir` for the same dataset, protocol,
+            split and seed.
+        runs_dir: folder of all runs, where score files are looked for.
+        sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
+        resample_every: epochs between draws.
+        batch_size: core nodes of a batch; default: all nodes of the graph in one batch.
+        eval_batch_size: the same in evaluation; default: `batch_size`.
+        eval_samples: R, draws over which the predictions are averaged in evaluation.
+        num_workers: processes that build the batches of core nodes.
+        dataset, data_dir, protocol, split, seed: see `GraphData`.
+        expander_degree, expander, self_loops: see `GraphData`; the sampler "uniform" alone uses them, otherwise the
+            score file brings its graph.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        k: list[int],
+        scores: str | None = None,
+        runs_dir: str = "lightning_logs",
+        sampler: SamplerName = "attention",
+        resample_every: int = 1,
+        batch_size: int | None = None,
+        eval_batch_size: int | None = None,
+        eval_samples: int = 1,
+        num_workers: int = 0,
+        data_dir: str = "data",
+        protocol: str = "public",
+        split: int = 0,
+        seed: int = 0,
+        expander_degree: int = 15,
+        expander: ExpanderKind = "hamiltonian",
+        self_loops: bool = True,
+    ):
+        super().__init__(dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops)
+        if not k or min(k) < 1:
+            raise ConfigError(f"k is {k}; give the sampled degree of each layer, each at least 1, such as [5, 5].")
+        counts = {"resample_every": resample_every, "eval_samples": eval_samples}
+        counts |= {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
+        for name, number in counts.items():
+            if number is not None and number < 1:
+                raise ConfigError(f"{name} is {number}; it must be at least 1.")
+        self.k, self.scores_path, self.runs_dir, self.sampler = list(k), scores, runs_dir, sampler
+        self.resample_every, self.eval_samples, self.num_workers = resample_every, eval_samples, num_workers
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.resampling_seconds = 0.0
+        self._train_draw: tuple[int, Tables] | None = None
+
+    @cached_property
+    def scores(self) -> AttentionScores | None:
+        """The estimator's scores; None for the sampler "uniform"."""
+        if self.sampler == "uniform":
+            return None
+        path = self.scores_path or find_scores(self.runs_dir, self)
+        return load_matching_scores(path, self, len(self.k))
+
+    @property
+    def edges_per_layer(self) -> list[int]:
+        """Sampled attention edges of each layer over all nodes."""
+        return [self.dataset.num_nodes * k for k in self.k]
+
+    @property
+    def augmented_edges(self) -> int:
+        """Attention edges of the augmented graph that is sampled from."""
+        return self.graph.num_edges if self.scores is None else self.scores.graph.num_edges
+
+    def setup(self, stage: str) -> None:
+        """Find and check the scores before any work starts."""
+        if self.trainer is not None:
+            self._check_against_trainer(stage)
+        _ = self.scores
+
+    def _check_against_trainer(self, stage: str) -> None:
+        layers = self.trainer.lightning_module.num_layers
+        if len(self.k) != layers:
+            raise ConfigError(
+                f"k is {self.k}, of length {len(self.k)}, but the network has {layers} layers. Give one for each."
+            )
+        if stage == "fit" and self.trainer.reload_dataloaders_every_n_epochs != 1:
+            raise ConfigError(
+                "The Trainer would keep the first epoch's sampled graph. Set reload_dataloaders_every_n_epochs=1; "
+                "resample_every then sets how often the graph is drawn."
+            )
+        if self.batch_size is None:
+            self.refuse_several_devices("Set --data.batch_size, the core nodes of a batch, or use --trainer.devices 1.")
+
+    def draw(self, number: int) -> Tables:
+        """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards."""
+        graph = self.graph if self.scores is None else self.scores.graph
+        weights = [None] * len(self.k) if self.scores is None else self.scores.scores_LM
+        return tuple(
+            sample_neighbors(graph, weights[layer], k, draw_seed(self.seed, number, layer), self.sampler)
+            for layer, k in enumerate(self.k)
+        )
+
+    @cached_property
+    def evaluation_draws(self) -> list[Tables]:
+        """R draws of their own, the same in every epoch and every run of this seed."""
+        return [self.draw(-1 - sample) for sample in range(self.eval_samples)]
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        number = epoch // self.resample_every
+        if self._train_draw is None or self._train_draw[0] != number:
+            start = time.perf_counter()
+            self._train_draw = (number, self.draw(number))
+            self.resampling_seconds = time.perf_counter() - start
+        tables = self._train_draw[1]
+        if self.batch_size is None:
+            return self.whole_graph_loader(self.whole_graph_batch(tables, "train"))
+        nodes = self.nodes_of("train")
+        dataset = CoreNodeBatches(nodes, [tables], self.dataset.x, self.dataset.y)
+        order = torch.Generator().manual_seed(draw_seed(self.seed, epoch, layer=-1))
+        return DataLoader(
+            dataset,
+            batch_size=min(self.batch_size, nodes.numel()),
+            shuffle=True,
+            collate_fn=_only_draw,
+            num_workers=self.num_workers,
+            generator=order,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("predict")
+
+    def _evaluation_loader(self, part: str) -> DataLoader:
+        if self.eval_batch_size is None:
+            return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
+        dataset = CoreNodeBatches(self.nodes_of(part), self.evaluation_draws, self.dataset.x, self.dataset.y)
+        return DataLoader(
+            dataset,
+            batch_size=self.eval_batch_size,
+            collate_fn=_as_is,
+            num_workers=self.num_workers,
+            generator=torch.Generator().manual_seed(self.seed),  # leaves the global stream, and so dropout, alone
+        )
+
+
+class CoreNodeBatches(Dataset):
+    """Core nodes, fetched a batch at a time with all that their layers need, once for each draw.
+
+    Args:
+        nodes: [B_all] int64 core nodes.
+        draws: R draws of L tables over all N nodes.
+        x: [N, F] features.
+        y: [N] or [N, C] labels.
+    """
+
+    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Tensor, y: Tensor):
+        self.nodes, self.draws, self.x, self.y = nodes, draws, x, y
+
+    def __len__(self) -> int:
+        return self.nodes.numel()
+
+    def __getitems__(self, indices: list[int]) -> Draws:
+        core = self.nodes[indices]
+        return [self._batch(tables, core) for tables in self.draws]
+
+    def _batch(self, tables: Tables, core: Tensor) -> NodeBatch:
+        blocks = build_blocks(tables, core)
+        return NodeBatch(self.x[blocks.nodes], blocks.layers, torch.arange(core.numel()), self.y[core], core)
+
+
+def _as_is(draws: Draws) -> Draws:
+    return draws
+
+
+def _only_draw(draws: Draws) -> NodeBatch:
+    return draws[0]

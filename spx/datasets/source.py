@@ -1,0 +1,104 @@
+"""Where a graph comes from: raw files that are fetched, parsed and cached, or a generator."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from spx.datasets.cache import FORMAT, raw_stamp, read_cache, write_cache
+from spx.datasets.download import fetch_missing, missing_files
+from spx.datasets.staging import staging
+from spx.datasets.types import GraphTensors
+from spx.errors import DatasetError
+
+
+class Source(Protocol):
+    """Anything that gives a graph."""
+
+    def load(self, data_dir: Path) -> GraphTensors:
+        """The graph, its raw files being kept below `data_dir`."""
+
+    def by_hand(self, data_dir: Path) -> str:
+        """What to fetch by hand from where, and where to put it."""
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """Raw files in `<data_dir>/<folder>/<raw>`, parsed once into `<data_dir>/<folder>/processed`.
+
+    files   file name -> URL to fetch it from, or "" where only a person can fetch it
+    parse   (folder with the raw files, empty scratch folder) -> graph
+    origin  where a person finds the files, if not at the URLs
+    """
+
+    folder: str
+    files: Mapping[str, str]
+    parse: Callable[[Path, Path], GraphTensors]
+    raw: str = "raw"
+    origin: str = ""
+
+    def load(self, data_dir: Path) -> GraphTensors:
+        """Read the cache; if there is none, fetch what is missing and parse, under a lock.
+
+        Raises DatasetError for raw files that can't be had or can't be parsed, and for a folder that
+        can't be written.
+        """
+        home = data_dir / self.folder
+        if (graph := self._cached(home)) is None:
+            with staging(home) as scratch:
+                if (graph := self._cached(home)) is None:  # no other process has made it meanwhile
+                    graph = self._prepare(home, scratch)
+        return graph
+
+    def by_hand(self, data_dir: Path) -> str:
+        return self._wanted(data_dir / self.folder / self.raw)
+
+    def _wanted(self, raw: Path) -> str:
+        return "\n".join(f"  {url or self.origin}  as  {raw / name}" for name, url in self.files.items())
+
+    def _prepare(self, home: Path, scratch: Path) -> GraphTensors:
+        raw = home / self.raw
+        if missing_files(self.files, raw) and self.origin:
+            raise DatasetError(f"a raw file is missing and only a person can fetch it:\n{self._wanted(raw)}")
+        fetch_missing(self.files, raw, scratch)
+        stamp = raw_stamp(self.files, raw)
+        graph = self._parse(raw, scratch)
+        try:
+            write_cache(graph, self._cache_file(home), stamp, scratch)
+        except OSError as error:
+            raise DatasetError(
+                f"the parsed graph could not be written to {self._cache_file(home)} ({error}): make room or "
+                "choose another data_dir"
+            ) from error
+        return self._cached(home) or graph
+
+    def _parse(self, raw: Path, scratch: Path) -> GraphTensors:
+        try:
+            return self.parse(raw, scratch)
+        except (DatasetError, ImportError, MemoryError):
+            raise
+        except Exception as error:  # whatever a damaged file makes its parser raise
+            names = ", ".join(self.files)
+            raise DatasetError(
+                f"the raw files in {raw} can't be parsed ({type(error).__name__}: {str(error)[:300]}). "
+                f"If one of {names} is damaged or of another version, delete it and load again"
+            ) from error
+
+    def _cached(self, home: Path) -> GraphTensors | None:
+        return read_cache(self._cache_file(home), raw_stamp(self.files, home / self.raw))
+
+    def _cache_file(self, home: Path) -> Path:
+        return home / "processed" / f"{FORMAT}.safetensors"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A graph that is computed, with nothing on disk."""
+
+    make: Callable[[], GraphTensors]
+
+    def load(self, data_dir: Path) -> GraphTensors:
+        return self.make()
+
+    def by_hand(self, data_dir: Path) -> str:
+        return "nothing to fetch: it is generated"

@@ -1,0 +1,103 @@
+"""Train, validation, test: fixed by the loader, or drawn as a pure function of labels, shares and a seed."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from spx.datasets.types import GraphTensors, Split
+from spx.errors import DatasetError
+
+Shares = tuple[float, float, float]
+
+
+def random_split(labelled: Tensor, shares: Shares, seed: int) -> Split:
+    """Cut a random order of the nodes `labelled` ([n] int64) by the shares of train, validation and test.
+
+    The first two parts have floor(share * n) nodes, the test part has the rest.
+    Raises ValueError for shares that are negative or don't sum to 1.
+    """
+    if min(shares) < 0 or not math.isclose(sum(shares), 1.0):
+        raise ValueError(f"shares {shares} must be non-negative and sum to 1")
+    num_train, num_val = (_part(share, labelled.numel()) for share in shares[:2])
+    order = labelled[torch.randperm(labelled.numel(), generator=_generator(seed))]
+    return _sorted(order[:num_train], order[num_train : num_train + num_val], order[num_train + num_val :])
+
+
+def balanced_split(y: Tensor, train_share: float, val_share: float, seed: int) -> Split:
+    """Train on equally many nodes of each class: floor(train_share * n / C), or all of a smaller class.
+
+    y  [N] int64 class labels; the n nodes with y >= 0 are split, C is the largest label + 1.
+    Validation takes floor(val_share * n) of the others at random, the test part has the rest.
+    """
+    labelled = (y >= 0).nonzero().flatten()
+    generator = _generator(seed)
+    order = labelled[torch.randperm(labelled.numel(), generator=generator)]
+    num_classes = int(y.max()) + 1 if labelled.numel() else 1
+    per_class = _part(train_share / num_classes, labelled.numel())
+    in_train = _rank_within_class(y[order], num_classes) < per_class
+    others, num_val = order[~in_train], _part(val_share, labelled.numel())
+    # What is left of a small class stands at the end of `order`: without a second shuffle it would all be test.
+    others = others[torch.randperm(others.numel(), generator=generator)]
+    return _sorted(order[in_train], others[:num_val], others[num_val:])
+
+
+def _rank_within_class(y: Tensor, num_classes: int) -> Tensor:
+    """How many earlier entries of y have the same class: [n] int64."""
+    by_class = torch.argsort(y, stable=True)
+    sizes = torch.bincount(y, minlength=num_classes)
+    first = sizes.cumsum(0) - sizes
+    ranks = torch.empty_like(y)
+    ranks[by_class] = torch.arange(y.numel()) - first[y[by_class]]
+    return ranks
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How a protocol splits a dataset.
+
+    kind    fixed: shipped with the data; random: by shares; balanced: equal counts per class in train
+    num     how many splits there are; None: as many as there are seeds
+    shares  of train, validation and test, where drawn
+    seed    of split 0, where drawn; split i is drawn from seed + i
+    """
+
+    kind: Literal["fixed", "random", "balanced"]
+    num: int | None = None
+    shares: Shares = (0.6, 0.2, 0.2)
+    seed: int = 0
+
+    def split(self, graph: GraphTensors, index: int) -> Split:
+        """Split number `index` of this graph. Raises DatasetError where the data ships fewer fixed splits."""
+        if self.kind == "fixed":
+            return _fixed_split(graph, index)
+        if self.kind == "balanced":
+            return balanced_split(graph.y, self.shares[0], self.shares[1], self.seed + index)
+        return random_split(_labelled(graph.y), self.shares, self.seed + index)
+
+
+def _fixed_split(graph: GraphTensors, index: int) -> Split:
+    masks = (graph.train_mask, graph.val_mask, graph.test_mask)
+    available = min(0 if mask is None else mask.size(0) for mask in masks)
+    if index >= available:
+        raise DatasetError(f"split {index} is not in the raw files, which hold {available}")
+    return Split(*(mask[index].nonzero().flatten() for mask in masks))
+
+
+def _labelled(y: Tensor) -> Tensor:
+    return (y >= 0).nonzero().flatten() if y.dim() == 1 else torch.arange(y.size(0))
+
+
+def _part(share: float, total: int) -> int:
+    """floor(share * total), unharmed by 0.1 + 0.2 being a little more than 0.3."""
+    return math.floor(share * total + 1e-9)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _sorted(train: Tensor, val: Tensor, test: Tensor) -> Split:
+    return Split(train.sort().values, val.sort().values, test.sort().values)

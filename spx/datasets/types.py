@@ -1,0 +1,59 @@
+"""What travels inside `spx.datasets`, and what leaves it. N nodes, E edges, F features, C classes."""
+
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+Task = Literal["multiclass", "multilabel"]
+Metric = Literal["accuracy", "roc_auc"]
+
+
+class Split(NamedTuple):
+    """Node indices of the three parts: int64, sorted, disjoint."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+
+class GraphTensors(NamedTuple):
+    """What a source gives: the graph, and the fixed splits it ships (S of them, or none).
+
+    Shapes: x [N, F] float32, edge_index [2, E] int64, y [N] int64 or [N, C] float32, masks [S, N] bool.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    y: Tensor
+    train_mask: Tensor | None = None
+    val_mask: Tensor | None = None
+    test_mask: Tensor | None = None
+
+
+class NodeDataset(NamedTuple):
+    """A node classification problem: one graph, one split, one task, one metric.
+
+    x            [N, F] float32, as the loader gives it: not normalised
+    edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
+    y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel
+    num_classes  C
+    """
+
+    name: str
+    protocol: str
+    x: Tensor
+    edge_index: Tensor
+    y: Tensor
+    split: Split
+    split_index: int
+    num_classes: int
+    task: Task
+    metric: Metric
+
+    @property
+    def num_nodes(self) -> int:
+        return self.x.size(0)
+
+    @property
+    def num_features(self) -> int:
+        return self.x.size(1)

@@ -1,0 +1,141 @@
+"""Attention scores over an attention graph, and the file that hands them from stage 1 to stage 2.
+
+The artifact is one safetensors file: tensors beside a flat JSON header, no pickle, memory-mapped when read.
+It holds the attention graph, the scores of every layer, and what they were made from.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spx.errors import ArtifactError
+from spx.graph.csr import AttentionGraph, fingerprint
+
+FORMAT_VERSION = 1
+_HEADER_KEY = "spx"
+_MEND = "Run the estimator's fit again."
+
+
+class AttentionScores(NamedTuple):
+    """Scores of L layers over one attention graph.
+
+    Args:
+        graph: the attention graph of M edges.
+        scores_LM: [L, M] float32; each row of the graph sums to one in each layer.
+    """
+
+    graph: AttentionGraph
+    scores_LM: Tensor
+
+    @property
+    def num_layers(self) -> int:
+        return self.scores_LM.shape[0]
+
+
+@dataclass
+class ArtifactHeader:
+    """What an artifact was made from; stage 2 refuses scores of another graph, split or dataset.
+
+    Args:
+        dataset, protocol, split, seed: the estimator's data and seed.
+        data_fingerprint: of the dataset's edges, labels and split (`spx.datasets.split_fingerprint`).
+        fingerprint: of the artifact's own tensors; `save_scores` fills it in.
+        width, num_heads: of the estimator.
+        metric, val_metric: the estimator's validation metric at the checkpoint used.
+        epoch, temperature: of that checkpoint.
+        format_version: of the file.
+    """
+
+    dataset: str
+    protocol: str
+    split: int
+    seed: int
+    data_fingerprint: str
+    width: int
+    num_heads: int
+    metric: str
+    val_metric: float
+    epoch: int
+    temperature: float
+    fingerprint: str = ""
+    format_version: int = FORMAT_VERSION
+
+
+def save_scores(path: str | Path, scores: AttentionScores, header: ArtifactHeader) -> Path:
+    """Write the artifact whole or not at all: a temporary file beside it takes its name when complete.
+
+    Raises:
+        ArtifactError: the folder can't be written or the disk is full.
+    """
+    path = Path(path)
+    tensors = {**scores.graph._asdict(), "scores": scores.scores_LM}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = replace(header, fingerprint=fingerprint(*tensors.values()))
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(header))})
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(
+            f"The scores can't be written to {path}: {error}. Free space or choose another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def read_header(path: str | Path) -> ArtifactHeader:
+    """Read what an artifact was made from, without its tensors.
+
+    Raises:
+        ArtifactError: the file is missing, no artifact, damaged, or of another format version.
+    """
+    return _open(Path(path))[0]
+
+
+def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
+    """Read an artifact, memory-mapped: pages enter memory when they are used.
+
+    Raises:
+        ArtifactError: as `read_header`, or tensors that don't fit together.
+    """
+    header, file = _open(Path(path))
+    try:
+        *graph, scores_LM = (file.get_tensor(name) for name in (*AttentionGraph._fields, "scores"))
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
+    if fingerprint(*graph, scores_LM) != header.fingerprint:
+        raise ArtifactError(f"{path} is damaged: its tensors have another fingerprint. {_MEND}")
+    return AttentionScores(AttentionGraph(*graph), scores_LM), header
+
+
+def _open(path: Path):
+    if not path.is_file():
+        raise ArtifactError(f"There is no score file {path}. Fit the estimator first, or give the right path.")
+    try:
+        file = safe_open(path, framework="pt")
+        header = json.loads((file.metadata() or {})[_HEADER_KEY])
+        version = header.get("format_version")
+    except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} is no score file, or a damaged one. {_MEND}") from error
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has format version {version}; this program reads version {FORMAT_VERSION}. {_MEND}"
+        )
+    try:
+        return ArtifactHeader(**header), file
+    except TypeError as error:
+        raise ArtifactError(f"{path} has a damaged header ({error}). {_MEND}") from error

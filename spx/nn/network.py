@@ -1,0 +1,174 @@
+"""The graph Transformer. The narrow estimator and the wide network are two settings of it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from spx.errors import ConfigError
+from spx.graph.csr import NUM_EDGE_TYPES
+from spx.nn.attention import SparseAttention
+from spx.nn.functional import Neighborhood
+
+NormName = Literal["batch", "graph", "none"]
+
+
+class GraphNorm(nn.Module):
+    """GraphNorm (Cai et al., ICML 2021) of one graph: standardise each channel over the nodes, keeping a learned
+    share of its mean. Statistics are those of the nodes at hand, in training and evaluation alike."""
+
+    def __init__(self, width: int, eps: float = 1e-5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.mean_scale = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` [N, width]."""
+        centred = x - self.mean_scale * x.mean(0)
+        return self.weight * centred / (centred.square().mean(0) + self.eps).sqrt() + self.bias
+
+
+def make_norm(name: NormName, width: int) -> nn.Module:
+    """Normalisation over nodes: "batch", "graph" or "none"."""
+    norms = {"batch": nn.BatchNorm1d, "graph": GraphNorm, "none": nn.Identity}
+    if name not in norms:
+        raise ConfigError(f"norm is '{name}'. Choose one of {', '.join(norms)}.")
+    return norms[name](width)
+
+
+class HiddenLayer(nn.Module):
+    """Linear, norm, ReLU, and on request each row brought to unit length.
+
+    Unit rows hold back the fit to single features: on Actor they are worth about 4 points (docs/design.md).
+    """
+
+    def __init__(self, width: int, norm: NormName, unit_rows: bool):
+        super().__init__()
+        self.linear = nn.Linear(width, width, bias=norm == "none")
+        self.norm = make_norm(norm, width)
+        self.unit_rows = unit_rows
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, width] to [N, width]."""
+        h = self.norm(self.linear(x)).relu()
+        return normalize(h, dim=-1) if self.unit_rows else h
+
+
+class TransformerLayer(nn.Module):
+    """h = norm1(x + dropout(attention(x))); out = norm2(h + FFN(h)), FFN of widths d, 2d, d with ReLU.
+
+    Args:
+        width: d.
+        num_heads: of the attention.
+        norm: see `make_norm`.
+        dropout: probability.
+        normalize_values: see `SparseAttention`.
+    """
+
+    def __init__(self, width: int, num_heads: int, norm: NormName, dropout: float, normalize_values: bool):
+        super().__init__()
+        self.attention = SparseAttention(width, num_heads, edge_width=width, normalize_values=normalize_values)
+        self.dropout = nn.Dropout(dropout)
+        self.norm1 = make_norm(norm, width)
+        self.ffn = nn.Sequential(
+            nn.Linear(width, 2 * width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+            nn.Dropout(dropout),
+        )
+        self.norm2 = make_norm(norm, width)
+
+    def forward(
+        self, x: Tensor, neighborhood: Neighborhood, edge_embedding: Tensor, temperature: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """[N_in, width] to [N, width], and the attention weights."""
+        attended, weights = self.attention(x, neighborhood, edge_embedding, temperature)
+        h = self.norm1(x[: neighborhood.num_nodes] + self.dropout(attended))
+        return self.norm2(h + self.ffn(h)), weights
+
+
+class GraphTransformer(nn.Module):
+    """Encoder, Transformer layers over one neighbourhood each, head.
+
+    Args:
+        num_features: F.
+        num_outputs: C, logits per node.
+        width: of the node states.
+        num_layers: L.
+        num_heads: of each attention.
+        num_pre_layers: hidden layers before the Transformer layers, after the linear encoder.
+        num_post_layers: linear layers of the head, at least 1; all but the last are hidden layers.
+        norm: see `make_norm`.
+        dropout: probability, in every Transformer layer.
+        normalize_values: see `SparseAttention`.
+        unit_rows: of the hidden layers, see `HiddenLayer`.
+
+    Raises:
+        ConfigError: a count below its least value, a dropout outside [0, 1), heads that don't divide the width.
+    """
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        num_outputs: int,
+        width: int,
+        num_layers: int,
+        num_heads: int = 1,
+        num_pre_layers: int = 1,
+        num_post_layers: int = 1,
+        norm: NormName = "batch",
+        dropout: float = 0.0,
+        normalize_values: bool = False,
+        unit_rows: bool = True,
+    ):
+        super().__init__()
+        for name, number, least in (
+            ("width", width, 1),
+            ("num_layers", num_layers, 1),
+            ("num_pre_layers", num_pre_layers, 0),
+            ("num_post_layers", num_post_layers, 1),
+        ):
+            if number < least:
+                raise ConfigError(f"{name} is {number}; it must be at least {least}.")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
+        self.register_buffer("temperature", torch.ones(()))
+        self.encoder = nn.Linear(num_features, width)
+        self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
+        self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
+        self.layers = nn.ModuleList(
+            TransformerLayer(width, num_heads, norm, dropout, normalize_values) for _ in range(num_layers)
+        )
+        self.head = nn.Sequential(
+            *(HiddenLayer(width, norm, unit_rows) for _ in range(num_post_layers - 1)), nn.Linear(width, num_outputs)
+        )
+
+    def forward(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Tensor:
+        """Logits [B, C] of the nodes that leave the last layer.
+
+        Args:
+            x: [N_0, F] features of the nodes that enter the first layer.
+            neighborhoods: L of them, first layer first, or one that all layers share.
+        """
+        return self._run(x, neighborhoods)[0]
+
+    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> list[Tensor]:
+        """The weights p of every layer, each [M, H] or [N, K, H]."""
+        return self._run(x, neighborhoods)[1]
+
+    def _run(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> tuple[Tensor, list[Tensor]]:
+        if len(neighborhoods) == 1:
+            neighborhoods = tuple(neighborhoods) * len(self.layers)
+        h = self.pre(self.encoder(x))
+        weights = []
+        for layer, neighborhood in zip(self.layers, neighborhoods, strict=True):
+            h, weights_of_layer = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
+            weights.append(weights_of_layer)
+        return self.head(h), weights

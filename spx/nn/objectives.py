@@ -1,0 +1,45 @@
+"""Losses and predictions of the two kinds of node task, in log space, also over several draws.
+
+Letters: R draws, B nodes, C classes or labels.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, nll_loss
+
+TaskName = Literal["multiclass", "multilabel"]
+
+
+def log_probabilities(logits: Tensor, task: TaskName) -> Tensor:
+    """Log-probabilities [..., 2, C] of "no" and "yes" for multi-label, [..., C] of the classes otherwise."""
+    if task == "multilabel":
+        return torch.stack((logsigmoid(-logits), logsigmoid(logits)), dim=-2)
+    return logits.log_softmax(-1)
+
+
+def average_draws(log_probabilities_R: Tensor) -> Tensor:
+    """Logarithm of the mean probability over the first dimension, R draws."""
+    return log_probabilities_R.logsumexp(0) - math.log(log_probabilities_R.shape[0])
+
+
+def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tensor:
+    """Mean cross-entropy: over B nodes, or over the B * C binary labels.
+
+    Args:
+        log_probabilities: as `log_probabilities` gives them.
+        target: [B] int64 classes, or [B, C] float labels in {0, 1}.
+    """
+    if task == "multilabel":
+        no, yes = log_probabilities.unbind(-2)
+        return -(target * yes + (1 - target) * no).mean()
+    return nll_loss(log_probabilities, target)
+
+
+def positive_scores(log_probabilities: Tensor, task: TaskName) -> Tensor:
+    """What a ranking metric ranks: [B, C] for multi-label, [B] (class 1 against 0) for two classes."""
+    if task == "multilabel":
+        return log_probabilities.select(-2, 1).exp()
+    return log_probabilities[..., 1].exp()

@@ -1,0 +1,131 @@
+"""Callbacks of every run: the best checkpoint, the hand-over of scores, the record of the run, the progress bar."""
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.utilities import rank_zero_info
+from tqdm import tqdm
+
+from spx.data.handover import SCORES_FILE
+from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
+from spx.training.estimator import AttentionEstimator
+from spx.training.run_folder import run_folder
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint that is best on validation, and the last one to resume from.
+
+    Args:
+        dirpath: folder of the checkpoints; default: `checkpoints/` in the run's folder.
+        monitor: log key that selects; default: the dataset's metric on validation.
+        mode: "max" or "min" of the monitored value.
+        save_last: whether the last epoch's checkpoint is kept too.
+    """
+
+    def __init__(
+        self, dirpath: str | None = None, monitor: str | None = None, mode: str = "max", save_last: bool = True
+    ):
+        super().__init__(dirpath, "best", monitor, mode=mode, save_last=save_last)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.monitor = self.monitor or pl_module.selection_metric
+        super().setup(trainer, pl_module, stage)
+
+
+class ScoreHandover(Callback):
+    """After the estimator's fit: the best checkpoint's scores over every attention edge, as one file for stage 2.
+
+    Does nothing for other models. One forward pass in evaluation mode at the temperature that the checkpoint holds.
+
+    Args:
+        path: of the score file; default: `scores.safetensors` in the run's folder, where stage 2 looks for it.
+    """
+
+    def __init__(self, path: str | None = None):
+        self.path = path
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
+        if not isinstance(pl_module, AttentionEstimator) or trainer.fast_dev_run or not best:
+            return
+        folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
+        if not trainer.is_global_zero:
+            return
+        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        pl_module.load_state_dict(checkpoint["state_dict"])
+        path = save_scores(
+            self.path or folder / SCORES_FILE,
+            self._compute(pl_module, trainer.datamodule),
+            self._header(trainer, pl_module, checkpoint["epoch"]),
+        )
+        rank_zero_info(f"Attention scores of epoch {checkpoint['epoch']} handed over: {path}")
+
+    @staticmethod
+    def _compute(pl_module: AttentionEstimator, data) -> AttentionScores:
+        was_training, device = pl_module.training, next(pl_module.parameters()).device
+        pl_module.eval()
+        graph = type(data.graph)(*(tensor.to(device) for tensor in data.graph))
+        scores_LM = pl_module.attention_scores(data.dataset.x.to(device), graph)
+        pl_module.train(was_training)
+        return AttentionScores(data.graph, scores_LM)
+
+    @staticmethod
+    def _header(trainer: Trainer, pl_module: AttentionEstimator, epoch: int) -> ArtifactHeader:
+        data = trainer.datamodule
+        return ArtifactHeader(
+            dataset=data.dataset_name,
+            protocol=data.protocol,
+            split=data.split,
+            seed=data.seed,
+            data_fingerprint=data.data_fingerprint,
+            width=pl_module.hparams.width,
+            num_heads=pl_module.hparams.num_heads,
+            metric=pl_module.metric_name,
+            val_metric=float(trainer.checkpoint_callback.best_model_score),
+            epoch=epoch,
+            temperature=pl_module.temperature,
+        )
+
+
+class EpochProgress(ProgressBar):
+    """One bar over all epochs of a fit, with the latest losses and metrics: a full-batch epoch is a single step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+        self._bar: tqdm | None = None
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        steps = trainer.estimated_stepping_batches
+        self._bar = tqdm(
+            total=None if steps == float("inf") else int(steps),
+            initial=trainer.global_step,
+            desc=type(pl_module).__name__,
+            unit="batch",
+            dynamic_ncols=True,
+            disable=not (self._enabled and trainer.is_global_zero),
+        )
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_) -> None:
+        self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        shown = {
+            name: f"{float(value):.3f}"
+            for name, value in trainer.progress_bar_metrics.items()
+            if name != "v_num" and "step" not in name
+        }
+        self._bar.set_postfix({"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}", **shown}, refresh=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._bar is not None:
+            self._bar.close()

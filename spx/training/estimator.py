@@ -1,0 +1,130 @@
+"""Stage 1: the narrow network whose attention scores guide the sampling of stage 2.
+
+Logged besides `spx.training.task`: `temperature`, and on validation for each layer l (from 1)
+`attention/entropy_layer_l` (mean over nodes, 1 is uniform) and `attention/share_{graph,expander,self_loop}_layer_l`.
+"""
+
+import torch
+from torch import Tensor
+
+from spx.analysis.measures import edge_type_shares, normalized_entropy
+from spx.data.batch import Draws
+from spx.errors import ConfigError
+from spx.graph.csr import AttentionGraph, EdgeType
+from spx.nn.network import GraphTransformer, NormName
+from spx.nn.objectives import TaskName
+from spx.training.task import NodeTask
+
+
+def annealed_temperature(epoch: int, decay: float, wait: int, least: float) -> float:
+    """T = max(T_min, gamma^(epoch - wait)) from epoch `wait` on, 1 before."""
+    return max(least, decay ** max(0, epoch - wait))
+
+
+class AttentionEstimator(NodeTask):
+    """The attention-score estimator: one narrow head per layer, trained on the whole augmented graph.
+
+        model:
+          class_path: spx.training.AttentionEstimator
+          init_args: {width: 4, num_layers: 4, temperature_decay: 0.99, temperature_wait: 20}
+
+    Args:
+        width: d_s, 4 to 8.
+        num_layers: L; at least as many as the wide network will have.
+        num_heads: of each layer; the hand-over averages their scores.
+        num_pre_layers: hidden layers before the Transformer layers.
+        num_post_layers: linear layers of the head.
+        norm: "graph" (GraphNorm), "batch" or "none".
+        dropout: probability.
+        normalize_values: unit values times one learned scale, so that their length can't hide importance.
+        unit_rows: whether hidden layers bring each row to unit length.
+        temperature_decay: gamma; 1 keeps T at 1.
+        temperature_wait: epochs at T = 1 before it falls.
+        temperature_min: T_min.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup_epochs: of linear warm-up before the cosine.
+        num_features: F; the command line takes it from the data, like the following.
+        num_outputs: classes or labels.
+        task: "multiclass" or "multilabel".
+        metric: "accuracy" or "roc_auc".
+    """
+
+    def __init__(
+        self,
+        width: int = 4,
+        num_layers: int = 4,
+        num_heads: int = 1,
+        num_pre_layers: int = 1,
+        num_post_layers: int = 1,
+        norm: NormName = "graph",
+        dropout: float = 0.0,
+        normalize_values: bool = True,
+        unit_rows: bool = True,
+        temperature_decay: float = 0.99,
+        temperature_wait: int = 5,
+        temperature_min: float = 0.05,
+        lr: float = 0.01,
+        weight_decay: float = 1e-3,
+        warmup_epochs: int = 5,
+        num_features: int = 1,
+        num_outputs: int = 2,
+        task: TaskName = "multiclass",
+        metric: str = "accuracy",
+    ):
+        network = GraphTransformer(
+            num_features,
+            num_outputs,
+            width,
+            num_layers,
+            num_heads,
+            num_pre_layers,
+            num_post_layers,
+            norm,
+            dropout,
+            normalize_values,
+            unit_rows,
+        )
+        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        if not (0 < temperature_decay <= 1 and 0 < temperature_min <= 1 and temperature_wait >= 0):
+            raise ConfigError(
+                f"temperature_decay is {temperature_decay}, temperature_min {temperature_min}, temperature_wait "
+                f"{temperature_wait}: the first two lie in (0, 1], the last is at least 0."
+            )
+        self.save_hyperparameters()
+
+    @property
+    def temperature(self) -> float:
+        """T of the network's buffer: what the checkpoint holds."""
+        return float(self.network.temperature)
+
+    def on_train_epoch_start(self) -> None:
+        settings = self.hparams
+        temperature = annealed_temperature(
+            self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min
+        )
+        self.network.temperature.fill_(temperature)
+        self.log("temperature", temperature, on_step=False, on_epoch=True, batch_size=1)
+
+    def validation_step(self, draws: Draws, batch_idx: int) -> None:
+        super().validation_step(draws, batch_idx)
+        if self.log_attention_every and self.current_epoch % self.log_attention_every == 0:
+            self._log_attention(draws)
+
+    log_attention_every = 5
+    """Epochs between looks at the attention; each costs one more forward pass."""
+
+    def _log_attention(self, draws: Draws) -> None:
+        (batch,) = draws
+        (graph,) = batch.neighborhoods
+        values = {}
+        for layer, weights in enumerate(self.attention_scores(batch.x, graph), start=1):
+            values[f"attention/entropy_layer_{layer}"] = normalized_entropy(graph, weights).nanmean()
+            for edge_type, share in zip(EdgeType, edge_type_shares(graph, weights), strict=True):
+                values[f"attention/share_{edge_type.name.lower()}_layer_{layer}"] = share.float()
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+
+    @torch.no_grad()
+    def attention_scores(self, x: Tensor, graph: AttentionGraph) -> Tensor:
+        """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M]."""
+        return torch.stack([weights.mean(-1) for weights in self.network.attention_weights(x, (graph,))])

@@ -1,0 +1,136 @@
+"""What a run took and reached: `run.json` in its folder, and the same figures in TensorBoard.
+
+Logged: `epoch_seconds`, `resampling_seconds`, `memory/peak_rss_mb`, `memory/peak_cuda_mb`, `lr-AdamW` (Lightning's
+monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from spx.data import GraphData
+from spx.training.run_folder import run_folder
+
+RECORD_FILE = "run.json"
+RECORDED_PACKAGES = ("spx", "torch", "lightning", "torch-geometric", "torchmetrics", "jsonargparse")
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process so far, in MB (10^6 bytes)."""
+    try:
+        with open("/proc/self/status") as status:  # getrusage would count the parent's peak before exec
+            line = next(line for line in status if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def peak_cuda_mb() -> float | None:
+    """Peak memory allocated on the current CUDA device, in MB; None without one."""
+    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
+
+
+class RunRecord(Callback):
+    """Times the epochs, logs memory, and writes the run's record at the end of fit and of test.
+
+    Args:
+        name: of the configuration that is run, the folder above `version_N`.
+        config_files: that the run was started with.
+    """
+
+    def __init__(self, name: str, config_files: list[str]):
+        self.name, self.config_files = name, config_files
+        self._epoch_seconds: list[float] = []
+        self._resampling_seconds: list[float] = []
+        self._record: dict[str, Any] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._fit_started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._epoch_started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        resampling = getattr(trainer.datamodule, "resampling_seconds", None)
+        seconds = time.perf_counter() - self._epoch_started + (resampling or 0.0)
+        self._epoch_seconds.append(seconds)
+        values = {"epoch_seconds": seconds, "memory/peak_rss_mb": peak_rss_mb()}
+        if resampling is not None:
+            self._resampling_seconds.append(resampling)
+            values["resampling_seconds"] = resampling
+        if (cuda := peak_cuda_mb()) is not None:
+            values["memory/peak_cuda_mb"] = cuda
+        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, rank_zero_only=True)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        checkpoint = trainer.checkpoint_callback
+        best = getattr(checkpoint, "best_model_score", None)
+        data = trainer.datamodule
+        edges = sum(data.edges_per_layer) / len(data.edges_per_layer)
+        self._record = {
+            **self._identity(trainer, pl_module),
+            "val": None if best is None else float(best),
+            "test": None,
+            "epochs": trainer.current_epoch,
+            "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
+            "seconds": time.perf_counter() - self._fit_started,
+            "seconds_per_epoch": statistics.median(self._epoch_seconds) if self._epoch_seconds else None,
+            "resampling_seconds": statistics.median(self._resampling_seconds) if self._resampling_seconds else None,
+            "attention_edges": round(edges),
+            "augmented_edges": data.augmented_edges,
+            "attention_edge_share": edges / data.augmented_edges if data.expander_degree else None,
+            "checkpoint": getattr(checkpoint, "best_model_path", None) or None,
+            "scores": getattr(data, "scores_path", None),
+        }
+        self._write(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        value = trainer.callback_metrics.get(f"test/{pl_module.metric_name}")
+        self._record = {**(self._record or self._identity(trainer, pl_module))}
+        self._record["test"] = None if value is None else float(value)
+        self._write(trainer, pl_module)
+
+    def _identity(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        data: GraphData = trainer.datamodule
+        return {
+            "name": self.name,
+            "dataset": data.dataset_name,
+            "protocol": data.protocol,
+            "split": data.split,
+            "seed": data.seed,
+            "metric": pl_module.metric_name,
+            "num_nodes": data.dataset.num_nodes,
+            "num_parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "config_files": self.config_files,
+            "versions": {package: version(package) for package in RECORDED_PACKAGES},
+        }
+
+    @staticmethod
+    def _epoch_of(checkpoint: str) -> int | None:
+        if not checkpoint or not Path(checkpoint).is_file():
+            return None
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = run_folder(trainer)
+        if trainer.fast_dev_run or not trainer.is_global_zero:
+            return
+        self._record |= {"folder": str(folder), "peak_rss_mb": peak_rss_mb(), "peak_cuda_mb": peak_cuda_mb()}
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{RECORD_FILE}.{os.getpid()}"
+        temporary.write_text(json.dumps(self._record, indent=2) + "\n")
+        temporary.replace(folder / RECORD_FILE)
+        reached = {f"best/{part}_{pl_module.metric_name}": self._record.get(part) for part in ("val", "test")}
+        reached = {name: value for name, value in reached.items() if value is not None}
+        if trainer.logger is not None and reached:
+            trainer.logger.log_hyperparams(dict(pl_module.hparams), reached)

@@ -1,0 +1,135 @@
+"""What every stage's LightningModule shares: steps, loss, metric, optimiser and schedule.
+
+Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `train/accuracy`, `val/accuracy`,
+`test/accuracy` or `train/roc_auc` and so on.
+"""
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import Accuracy, Metric
+from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
+
+from spx.data.batch import Draws, NodeBatch
+from spx.errors import ConfigError
+from spx.nn.objectives import TaskName, average_draws, log_probabilities, node_loss, positive_scores
+
+
+def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
+    """The torchmetrics object of "accuracy" or "roc_auc".
+
+    Raises:
+        ConfigError: ROC-AUC asked for more than two classes, accuracy for several labels, or an unknown name.
+    """
+    if name == "roc_auc" and task == "multilabel":
+        return MultilabelAUROC(num_outputs)
+    if name == "roc_auc" and num_outputs == 2:
+        return BinaryAUROC()
+    if name == "accuracy" and task == "multiclass":
+        return Accuracy("multiclass", num_classes=num_outputs)
+    raise ConfigError(f"The metric '{name}' doesn't suit a {task} task of {num_outputs} outputs.")
+
+
+def learning_rate_factor(epoch: int, warmup_epochs: int, max_epochs: int | None) -> float:
+    """Linear warm-up to 1 over the first epochs, then half a cosine to 0 at the last; constant without a last epoch."""
+    if epoch < warmup_epochs:
+        return (epoch + 1) / (warmup_epochs + 1)
+    if not max_epochs or max_epochs < 0:
+        return 1.0
+    progress = (epoch - warmup_epochs) / max(1, max_epochs - warmup_epochs)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class NodeTask(L.LightningModule):
+    """Node classification with a network of `spx.nn`.
+
+    Args:
+        network: called with features and neighbourhoods, gives logits.
+        num_outputs: C.
+        task: "multiclass" or "multilabel".
+        metric: "accuracy" or "roc_auc"; its validation value selects the checkpoint.
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        warmup_epochs: of linear warm-up before the cosine.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_outputs: int,
+        task: TaskName,
+        metric: str,
+        lr: float,
+        weight_decay: float,
+        warmup_epochs: int,
+    ):
+        super().__init__()
+        if lr <= 0 or weight_decay < 0 or warmup_epochs < 0:
+            raise ConfigError(
+                f"lr is {lr}, weight_decay {weight_decay}, warmup_epochs {warmup_epochs}: "
+                "lr must be above 0, the others at least 0."
+            )
+        self.network = network
+        self.task: TaskName = task
+        self.metric_name = metric
+        self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
+        self.metrics = nn.ModuleDict({part: make_metric(metric, task, num_outputs) for part in ("fit", "val", "test")})
+
+    @property
+    def num_layers(self) -> int:
+        """Number of attention (or convolution) layers."""
+        return len(self.network.layers)
+
+    @property
+    def selection_metric(self) -> str:
+        """Log key whose highest value marks the best checkpoint."""
+        return f"val/{self.metric_name}"
+
+    def forward(self, batch: NodeBatch) -> Tensor:
+        """Logits [B, C] of the judged nodes."""
+        return self.network(batch.x, batch.neighborhoods)[batch.targets]
+
+    def training_step(self, batch: NodeBatch, batch_idx: int) -> Tensor:
+        logp = log_probabilities(self(batch).float(), self.task)
+        loss = node_loss(logp, batch.y, self.task)
+        self._log("train", "fit", loss, logp.detach(), batch.y)
+        return loss
+
+    def validation_step(self, draws: Draws, batch_idx: int) -> None:
+        self._evaluate("val", draws)
+
+    def test_step(self, draws: Draws, batch_idx: int) -> None:
+        self._evaluate("test", draws)
+
+    def predict_step(self, draws: Draws, batch_idx: int) -> dict[str, Tensor]:
+        """Probabilities [B, C] of the judged nodes, averaged over the draws, and the nodes' numbers [B]."""
+        logp = self._average(draws)
+        probabilities = positive_scores(logp, "multilabel") if self.task == "multilabel" else logp.exp()
+        return {"nodes": draws[0].nodes, "probabilities": probabilities}
+
+    def _average(self, draws: Draws) -> Tensor:
+        return average_draws(torch.stack([log_probabilities(self(batch).float(), self.task) for batch in draws]))
+
+    def _evaluate(self, part: str, draws: Draws) -> None:
+        logp, y = self._average(draws), draws[0].y
+        self._log(part, part, node_loss(logp, y, self.task), logp, y)
+
+    def _log(self, part: str, metric_part: str, loss: Tensor, logp: Tensor, y: Tensor) -> None:
+        size = y.shape[0]
+        metric = self.metrics[metric_part]
+        ranked = self.metric_name == "roc_auc"
+        metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
+        on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "prog_bar": True}
+        self.log(f"{part}/loss", loss, **on_epoch)
+        self.log(f"{part}/{self.metric_name}", metric, **on_epoch)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        max_epochs = self.trainer.max_epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda epoch: learning_rate_factor(epoch, self.warmup_epochs, max_epochs)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

@@ -1,0 +1,108 @@
+"""Stage 2 and the baselines: wide networks that are trained for their predictions."""
+
+from spx.nn.gcn import GCN
+from spx.nn.network import GraphTransformer, NormName
+from spx.nn.objectives import TaskName
+from spx.training.task import NodeTask
+
+
+class Spexphormer(NodeTask):
+    """The wide network, on whatever neighbourhoods its data gives.
+
+    With `ResampledGraphData` it is Spexphormer, with `AugmentedGraphData` an Exphormer.
+
+        model:
+          class_path: spx.training.Spexphormer
+          init_args: {width: 32, num_layers: 3, num_heads: 4, dropout: 0.5}
+
+    Args:
+        width: d_l, of the node states.
+        num_layers: L.
+        num_heads: of each attention; divides the width.
+        num_pre_layers: hidden layers before the Transformer layers.
+        num_post_layers: linear layers of the head.
+        norm: "batch", "graph" (GraphNorm) or "none".
+        dropout: probability.
+        unit_rows: whether hidden layers bring each row to unit length.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup_epochs: of linear warm-up before the cosine.
+        num_features: F; the command line takes it from the data, like the following.
+        num_outputs: classes or labels.
+        task: "multiclass" or "multilabel".
+        metric: "accuracy" or "roc_auc".
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        num_layers: int = 4,
+        num_heads: int = 4,
+        num_pre_layers: int = 1,
+        num_post_layers: int = 1,
+        norm: NormName = "batch",
+        dropout: float = 0.2,
+        unit_rows: bool = True,
+        lr: float = 0.01,
+        weight_decay: float = 1e-3,
+        warmup_epochs: int = 5,
+        num_features: int = 1,
+        num_outputs: int = 2,
+        task: TaskName = "multiclass",
+        metric: str = "accuracy",
+    ):
+        network = GraphTransformer(
+            num_features,
+            num_outputs,
+            width,
+            num_layers,
+            num_heads,
+            num_pre_layers,
+            num_post_layers,
+            norm,
+            dropout,
+            unit_rows=unit_rows,
+        )
+        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        self.save_hyperparameters()
+
+
+class GCNBaseline(NodeTask):
+    """A GCN on the same data, split and metrics: `AugmentedGraphData` without expander and self-loops.
+
+        model:
+          class_path: spx.training.GCNBaseline
+          init_args: {width: 64, num_layers: 2}
+        data:
+          class_path: spx.data.AugmentedGraphData
+          init_args: {dataset: actor, expander_degree: 0, self_loops: false}
+
+    Args:
+        width: of the hidden states.
+        num_layers: convolutions.
+        dropout: probability.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        warmup_epochs: of linear warm-up before the cosine.
+        num_features: F; the command line takes it from the data, like the following.
+        num_outputs: classes or labels.
+        task: "multiclass" or "multilabel".
+        metric: "accuracy" or "roc_auc".
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+        lr: float = 0.01,
+        weight_decay: float = 1e-3,
+        warmup_epochs: int = 5,
+        num_features: int = 1,
+        num_outputs: int = 2,
+        task: TaskName = "multiclass",
+        metric: str = "accuracy",
+    ):
+        network = GCN(num_features, num_outputs, width, num_layers, dropout)
+        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        self.save_hyperparameters()

@@ -1,0 +1,137 @@
+"""A study from its options to its summary, with made-up runs in place of training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spx.errors import ConfigError
+from spx.experiments import runs
+from spx.experiments.study import make_parser, study_main
+
+
+class MadeUpRuns:
+    """Stands in for the process of a run: writes the record that a run would, or fails.
+
+    Args:
+        record: what a record holds besides the run's seed.
+        fail_at: number of the run, from 0, that fails, with `code`.
+    """
+
+    def __init__(self, record: dict, fail_at: int | None = None, code: int = 7):
+        self.record, self.fail_at, self.code = record, fail_at, code
+        self.options: list[dict[str, str]] = []
+
+    def __call__(self, command: list[str], check: bool):
+        arguments = command[command.index("fit") + 1 :]
+        options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        self.options.append(options)
+        if len(self.options) - 1 == self.fail_at:
+            return type("Ended", (), {"returncode": self.code})
+        folder = Path(options["--runs_dir"], "toy", options["--name"], f"version_{options['--version']}")
+        seed = int(options["--seed_everything"])
+        (folder / runs.RECORD_FILE).write_text(
+            json.dumps(self.record | {"folder": str(folder), "test": 0.4 + seed / 10})
+        )
+        header = json.dumps({"seed": seed}).encode()
+        (folder / runs.SCORES_FILE).write_bytes(len(header).to_bytes(8, "little") + header)
+        return type("Ended", (), {"returncode": 0})
+
+    @property
+    def names(self) -> list[str]:
+        return [options["--name"] for options in self.options]
+
+
+@pytest.fixture
+def train(monkeypatch, make_record):
+    """Called with what `MadeUpRuns` takes, puts it in the place of the processes."""
+
+    def install(**settings) -> MadeUpRuns:
+        made_up = MadeUpRuns(make_record(), **settings)
+        monkeypatch.setattr(runs.subprocess, "run", made_up)
+        return made_up
+
+    return install
+
+
+@pytest.fixture
+def arguments(configs_dir, tmp_path) -> list[str]:
+    return ["toy", "--configs_dir", str(configs_dir), "--runs_dir", str(tmp_path / "runs")]
+
+
+def test_both_stages_for_every_split_and_seed(train, arguments, tmp_path):
+    made_up = train()
+    study_main([*arguments, "--seeds", "0", "1", "--splits", "2", "3"])
+    order = [(o["--name"], o["--data.split"], o["--seed_everything"]) for o in made_up.options]
+    assert order == [(name, split, seed) for split in "23" for seed in "01" for name in ("estimator", "wide")]
+    for estimator, wide in zip(made_up.options[::2], made_up.options[1::2], strict=True):
+        assert wide["--data.scores"] == str(
+            tmp_path / f"runs/toy/estimator/version_{estimator['--version']}" / runs.SCORES_FILE
+        )
+    summary = json.loads((tmp_path / "runs/toy/summary.json").read_text())
+    assert summary["test"] == pytest.approx([40.0, 50.0] * 2)
+    assert (summary["splits"], summary["seeds"]) == ([2, 3], [0, 1])
+
+
+def test_finished_runs_are_taken_again(train, arguments):
+    made_up = train()
+    study_main(arguments)
+    study_main(arguments)
+    assert made_up.names == ["estimator", "wide"]
+    study_main([*arguments, "--overlay", "uniform"])
+    study_main([*arguments, "--config", "gcn"])
+    assert made_up.names == ["estimator", "wide", "wide-uniform", "gcn"]
+    study_main([*arguments, "--extra_wide=--trainer.max_epochs=5"])
+    assert made_up.names[4:] == ["wide"], "the estimator is the same, stage 2 is not"
+    study_main([*arguments, "--no-reuse"])
+    assert made_up.names[5:] == ["estimator", "wide"]
+
+
+def test_an_interrupted_study_goes_on(train, arguments, capsys):
+    train(fail_at=3)
+    with pytest.raises(SystemExit) as error:
+        study_main([*arguments, "--seeds", "0", "1"])
+    assert error.value.code == 7
+    message = capsys.readouterr().err
+    assert "toy/wide/version_1" in message
+    assert "seed 1" in message
+    again = train()
+    study_main([*arguments, "--seeds", "0", "1"])
+    assert again.names == ["wide"]
+    assert again.options[0]["--version"] == "2", "the failed run's folder is left as it is"
+
+
+def test_a_killed_run_gives_the_shells_code(train, arguments):
+    train(fail_at=0, code=-9)
+    with pytest.raises(SystemExit) as error:
+        study_main(arguments)
+    assert error.value.code == 137
+
+
+def test_a_run_without_a_test_figure_is_refused(train, arguments, monkeypatch, make_record):
+    made_up = train()
+    study_main([*arguments, "--config", "gcn"])
+    record = Path(arguments[-1], "toy/gcn/version_0", runs.RECORD_FILE)
+    record.write_text(json.dumps(make_record(test=None)))
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--config", "gcn"])
+    assert made_up.names == ["gcn"]
+
+
+def test_errors_come_before_any_run(train, arguments):
+    made_up = train()
+    with pytest.raises(ConfigError, match="no configuration 'none'"):
+        study_main([*arguments, "--config", "none"])
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--protocol", "mine"])
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--extra='"])
+    assert made_up.options == []
+
+
+def test_options_of_make():
+    parsed = make_parser().parse_args(["toy", "--extra=--a 'b c'", "--extra_estimator=", "--extra-wide=--k=[1]"])
+    assert parsed.extra == ("--a", "b c")
+    assert parsed.extra_estimator == ()
+    assert parsed.extra_wide == ("--k=[1]",)
+    assert parsed.reuse
