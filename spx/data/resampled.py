@@ -86,8 +86,9 @@ class ResampledGraphData(GraphData):
         """The estimator's scores; None for the sampler "uniform"."""
         if self.sampler == "uniform":
             return None
-        path = self.scores_path or find_scores(self.runs_dir, self)
-        return load_matching_scores(path, self, len(self.k))
+        if self.scores_path is None:
+            self.scores_path = str(find_scores(self.runs_dir, self))
+        return load_matching_scores(self.scores_path, self, len(self.k))
 
     @property
     def edges_per_layer(self) -> list[int]:

@@ -1,5 +1,6 @@
 """Train, validation, test: fixed by the loader, or drawn as a pure function of labels, shares and a seed."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -96,7 +97,9 @@ def _part(share: float, total: int) -> int:
 
 
 def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+    """A stream for splits alone: one shared with a generated dataset would tie its labels to its split."""
+    digest = hashlib.sha256(f"spx-split/{seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _sorted(train: Tensor, val: Tensor, test: Tensor) -> Split:

@@ -94,10 +94,10 @@ def _stages(summary: dict[str, Any]) -> Table:
     table = Table("stage", "seconds", "s / epoch", "peak RSS, MB", "peak CUDA, MB")
     for column in table.columns[1:]:
         column.justify = "right"
-    names = {ESTIMATOR: "1 estimator", WIDE: f"2 {summary['config']}"}
-    for kind, figures in summary["stages"].items():
+    names = {ESTIMATOR: ESTIMATOR, WIDE: summary["config"]}
+    for stage, (kind, figures) in enumerate(summary["stages"].items(), start=1):
         table.add_row(
-            names[kind],
+            f"{stage} {names[kind]}",
             number(figures["seconds"], 1),
             number(figures["seconds_per_epoch"], 2),
             number(figures["peak_rss_mb"]),

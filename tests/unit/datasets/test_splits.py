@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spx.datasets import load_dataset
 from spx.datasets.splits import SplitRule, balanced_split, random_split
 from spx.datasets.types import GraphTensors, Split
 from spx.errors import DatasetError
@@ -74,6 +75,22 @@ def test_balanced_split_counts_per_class() -> None:
     assert torch.bincount(y[split.train]).tolist() == [16, 16, 16]
     assert len(split.val) == 25
     assert_partition(split, torch.arange(100))
+
+
+def test_what_a_balanced_split_leaves_of_a_small_class_is_spread_over_validation_and_test() -> None:
+    y = torch.cat([torch.zeros(400, dtype=torch.int64), torch.ones(1600, dtype=torch.int64)])
+    split = balanced_split(y, 0.35, 0.325, seed=0)
+    assert int((y[split.train] == 0).sum()) == 350
+    left = [int((y[part] == 0).sum()) for part in (split.val, split.test)]
+    assert sum(left) == 50
+    assert min(left) >= 12  # 25 +- 3.4 are expected
+
+
+def test_the_generated_minefield_is_independent_of_its_splits() -> None:
+    for index in range(10):
+        dataset = load_dataset("minesweeper-sim", split=index)
+        for part in dataset.split:
+            assert 0.16 < dataset.y[part].double().mean() < 0.24
 
 
 def test_balanced_split_takes_all_of_a_small_class() -> None:

@@ -81,7 +81,7 @@ def test_finished_runs_are_taken_again(train, arguments):
     study_main([*arguments, "--overlay", "uniform"])
     study_main([*arguments, "--config", "gcn"])
     assert made_up.names == ["estimator", "wide", "wide-uniform", "gcn"]
-    study_main([*arguments, "--extra_wide=--trainer.max_epochs=5"])
+    study_main([*arguments, "--extra_wide=--trainer.max_epochs 5"])
     assert made_up.names[4:] == ["wide"], "the estimator is the same, stage 2 is not"
     study_main([*arguments, "--no-reuse"])
     assert made_up.names[5:] == ["estimator", "wide"]
