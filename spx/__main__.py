@@ -1,5 +1,6 @@
 """Entry point of the command `spx`, also `python -m spx`."""
 
+import logging
 import sys
 import warnings
 
@@ -33,6 +34,7 @@ def main(args: list[str] | None = None) -> None:
 
 def _lightning(args: list[str] | None) -> None:
     # Noise of other packages that a user can do nothing about.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in str(record.msg))
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     from spx.cli import SpxCLI

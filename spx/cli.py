@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.training import NodeTask
-from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
+from spx.training.callbacks import BestCheckpoint, EpochProgress, PredictionWriter, ScoreHandover
 from spx.training.record import RunRecord
 from spx.training.run_folder import check_writable, next_version
 
@@ -104,7 +104,9 @@ class SpxCLI(LightningCLI):
             name = f"{folder.parent.name}/{folder.name}"
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
         files = [str(path) for path in settings.get("config") or []]
-        callbacks = [EpochProgress(), RunRecord(settings.name, files), LearningRateMonitor("epoch")]
+        callbacks = [EpochProgress(), RunRecord(settings.name, files), PredictionWriter()]
+        if "logger" in kwargs:
+            callbacks.append(LearningRateMonitor("epoch"))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
 

@@ -6,7 +6,6 @@ monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metr
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from spx.data import GraphData
 from spx.training.run_folder import run_folder
@@ -30,7 +30,9 @@ def peak_rss_mb() -> float:
         with open("/proc/self/status") as status:  # getrusage would count the parent's peak before exec
             line = next(line for line in status if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
-    except (OSError, StopIteration):
+    except (OSError, StopIteration):  # not Linux
+        import resource
+
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
@@ -93,6 +95,9 @@ class RunRecord(Callback):
             "scores": getattr(data, "scores_path", None),
         }
         self._write(trainer, pl_module)
+        if best is not None:
+            reached = f"best {pl_module.selection_metric} {float(best):.4f} in epoch {self._record['best_epoch']}"
+            rank_zero_info(f"Run: {run_folder(trainer)}, {reached}, {self._record['seconds']:.0f} s")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = trainer.callback_metrics.get(f"test/{pl_module.metric_name}")
