@@ -42,7 +42,7 @@ class ResampledGraphData(GraphData):
         eval_batch_size: the same in evaluation; default: `batch_size`.
         eval_samples: R, draws over which the predictions are averaged in evaluation.
         num_workers: processes that build the batches of core nodes.
-        dataset, data_dir, protocol, split, seed: see `GraphData`.
+        dataset, data_dir, protocol, split, seed, normalize_features: see `GraphData`.
         expander_degree, expander, self_loops: see `GraphData`; the sampler "uniform" alone uses them, otherwise the
             score file brings its graph.
     """
@@ -66,8 +66,11 @@ class ResampledGraphData(GraphData):
         expander_degree: int = 15,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
+        normalize_features: bool = False,
     ):
-        super().__init__(dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops)
+        super().__init__(
+            dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops, normalize_features
+        )
         if not k or min(k) < 1:
             raise ConfigError(f"k is {k}; give the sampled degree of each layer, each at least 1, such as [5, 5].")
         counts = {"resample_every": resample_every, "eval_samples": eval_samples}

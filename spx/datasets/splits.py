@@ -28,31 +28,26 @@ def random_split(labelled: Tensor, shares: Shares, seed: int) -> Split:
 
 
 def balanced_split(y: Tensor, train_share: float, val_share: float, seed: int) -> Split:
-    """Train on equally many nodes of each class: floor(train_share * n / C), or all of a smaller class.
+    """Train on equally many nodes of each class: round(train_share * n / C), or all of a smaller class.
 
     y  [N] int64 class labels; the n nodes with y >= 0 are split, C is the largest label + 1.
-    Validation takes floor(val_share * n) of the others at random, the test part has the rest.
+    Validation takes round(val_share * n) of the others at random, the test part has the rest.
+
+    The numbers are drawn in the order of the code behind Spexphormer's published figures (one permutation for each
+    class, one for the others, from torch's generator at `seed`), so that seed 0 gives the very split of its tables.
     """
-    labelled = (y >= 0).nonzero().flatten()
-    generator = _generator(seed)
-    order = labelled[torch.randperm(labelled.numel(), generator=generator)]
-    num_classes = int(y.max()) + 1 if labelled.numel() else 1
-    per_class = _part(train_share / num_classes, labelled.numel())
-    in_train = _rank_within_class(y[order], num_classes) < per_class
-    others, num_val = order[~in_train], _part(val_share, labelled.numel())
-    # What is left of a small class stands at the end of `order`: without a second shuffle it would all be test.
-    others = others[torch.randperm(others.numel(), generator=generator)]
-    return _sorted(order[in_train], others[:num_val], others[num_val:])
+    generator = torch.Generator().manual_seed(seed)  # not `_generator`: see above
+    num_labelled = int((y >= 0).sum())
+    num_classes = int(y.max()) + 1 if num_labelled else 1
+    per_class = round(train_share * num_labelled / num_classes)
+    orders = [_shuffled((y == label).nonzero().flatten(), generator) for label in range(num_classes)]
+    others = _shuffled(torch.cat([order[per_class:] for order in orders]), generator)
+    num_val = round(val_share * num_labelled)
+    return _sorted(torch.cat([order[:per_class] for order in orders]), others[:num_val], others[num_val:])
 
 
-def _rank_within_class(y: Tensor, num_classes: int) -> Tensor:
-    """How many earlier entries of y have the same class: [n] int64."""
-    by_class = torch.argsort(y, stable=True)
-    sizes = torch.bincount(y, minlength=num_classes)
-    first = sizes.cumsum(0) - sizes
-    ranks = torch.empty_like(y)
-    ranks[by_class] = torch.arange(y.numel()) - first[y[by_class]]
-    return ranks
+def _shuffled(nodes: Tensor, generator: torch.Generator) -> Tensor:
+    return nodes[torch.randperm(nodes.numel(), generator=generator)]
 
 
 @dataclass(frozen=True)

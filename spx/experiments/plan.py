@@ -197,6 +197,6 @@ def _unknown(what: str, name: str, known: list[str], folder: str | Path) -> str:
         return (
             f"There is no {what} '{name}': {folder} holds none. Run from the project's folder, or give --configs_dir."
         )
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"There is no {what} '{name}' in {folder}.{guess} There are: {', '.join(known)}."

@@ -81,13 +81,14 @@ def write_scores(path: Path, name: str) -> Path:
     return save_scores(path, AttentionScores(graph, scores_M.expand(num_layers, -1)), made_from)
 
 
-def one_batch(name: str, files: list[Path], tmp_path: Path, *arguments: str) -> SpxCLI:
-    """Train and validate one batch through the command line."""
-    command = ["fit", *(word for file in files for word in ("--config", str(file)))]
-    command += ["--runs_dir", str(tmp_path), "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
+def instantiate(name: str, files: list[Path], tmp_path: Path, *arguments: str) -> SpxCLI:
+    """Read the files as `spx fit` does, ready for one batch."""
+    command = [word for file in files for word in ("--config", str(file))]
+    command += ["--runs_dir", str(tmp_path), "--trainer.default_root_dir", str(tmp_path)]
+    command += ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
     if read(name, files[0].name)["data"]["class_path"].endswith("ResampledGraphData"):
         command += ["--data.scores", str(write_scores(tmp_path / "scores.safetensors", name))]
-    return SpxCLI(args=[*command, *arguments])
+    return SpxCLI(args=[*command, *arguments], run=False)  # without subcommands, which take half a second to set up
 
 
 def test_every_dataset_has_every_configuration():
@@ -96,7 +97,8 @@ def test_every_dataset_has_every_configuration():
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_one_batch_of_training_and_validation(file, tmp_path):
-    cli = one_batch(file.parent.name, [CONFIGS / file], tmp_path)
+    cli = instantiate(file.parent.name, [CONFIGS / file], tmp_path)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     name, config = file.parent.name, file.stem
     assert cli.settings.name == config, "the run's folder is named after its configuration"
     assert cli.datamodule.dataset_name == name
@@ -113,8 +115,8 @@ def test_overlay_changes_what_it_says_and_nothing_else(overlay, tmp_path):
     file = CONFIGS / "actor" / f"{config}.yaml"
     changes = read(OVERLAYS, overlay)
     arguments = ["--trainer.accelerator", "cpu", "--trainer.precision", "32"]  # gpu.yaml, too, must parse here
-    plain = one_batch("actor", [file], tmp_path).settings
-    settings = one_batch("actor", [file, CONFIGS / OVERLAYS / overlay], tmp_path, *arguments).settings
+    plain = instantiate("actor", [file], tmp_path).settings
+    settings = instantiate("actor", [file, CONFIGS / OVERLAYS / overlay], tmp_path, *arguments).settings
     for section in ("model", "data"):
         changed = changes.get(section, {}).get("init_args", {})
         assert settings[section].class_path == plain[section].class_path
@@ -163,7 +165,8 @@ def test_estimator_has_the_authors_settings(name):
     ) == PUBLISHED_ESTIMATOR[name]
 
 
-def test_a_setting_of_another_name_is_refused(tmp_path):
+def test_a_setting_of_another_name_is_refused(tmp_path, capsys):
     (tmp_path / "typo.yaml").write_text("model: {init_args: {witdh: 8}}\n")
     with pytest.raises(SystemExit):
-        one_batch("actor", [CONFIGS / "actor" / "gcn.yaml", tmp_path / "typo.yaml"], tmp_path)
+        instantiate("actor", [CONFIGS / "actor" / "gcn.yaml", tmp_path / "typo.yaml"], tmp_path)
+    assert "witdh" in capsys.readouterr().err
