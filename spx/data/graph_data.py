@@ -28,7 +28,6 @@ class GraphData(L.LightningDataModule):
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
         self_loops: whether each node attends to itself.
-        normalize_features: divide each node's features by their sum (bags of words such as Actor's or Cora's).
     """
 
     def __init__(
@@ -41,7 +40,6 @@ class GraphData(L.LightningDataModule):
         expander_degree: int = 15,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
-        normalize_features: bool = False,
     ):
         super().__init__()
         if expander_degree < 0:
@@ -49,15 +47,11 @@ class GraphData(L.LightningDataModule):
         self.dataset_name = dataset
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
-        self.normalize_features = normalize_features
 
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset."""
-        dataset = load_dataset(self.dataset_name, self.data_dir, self.protocol, self.split)
-        if self.normalize_features:
-            dataset = dataset._replace(x=dataset.x / dataset.x.sum(1, keepdim=True).clamp_min(1))
-        return dataset
+        return load_dataset(self.dataset_name, self.data_dir, self.protocol, self.split)
 
     @cached_property
     def data_fingerprint(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -40,9 +41,10 @@ class ResampledGraphData(GraphData):
         resample_every: epochs between draws.
         batch_size: core nodes of a batch; default: all nodes of the graph in one batch.
         eval_batch_size: the same in evaluation; default: `batch_size`.
-        eval_samples: R, draws over which the predictions are averaged in evaluation.
+        eval_samples: R, draws over which validate, test and predict average their predictions; while fitting,
+            validation uses the first of them.
         num_workers: processes that build the batches of core nodes.
-        dataset, data_dir, protocol, split, seed, normalize_features: see `GraphData`.
+        dataset, data_dir, protocol, split, seed: see `GraphData`.
         expander_degree, expander, self_loops: see `GraphData`; the sampler "uniform" alone uses them, otherwise the
             score file brings its graph.
     """
@@ -66,11 +68,8 @@ class ResampledGraphData(GraphData):
         expander_degree: int = 15,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
-        normalize_features: bool = False,
     ):
-        super().__init__(
-            dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops, normalize_features
-        )
+        super().__init__(dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops)
         if not k or min(k) < 1:
             raise ConfigError(f"k is {k}; give the sampled degree of each layer, each at least 1, such as [5, 5].")
         counts = {"resample_every": resample_every, "eval_samples": eval_samples}
@@ -83,6 +82,7 @@ class ResampledGraphData(GraphData):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.resampling_seconds = 0.0
         self._train_draw: tuple[int, Tables] | None = None
+        self._evaluation_draws: list[Tables] = []
 
     @cached_property
     def scores(self) -> AttentionScores | None:
@@ -132,10 +132,13 @@ class ResampledGraphData(GraphData):
             for layer, k in enumerate(self.k)
         )
 
-    @cached_property
+    @property
     def evaluation_draws(self) -> list[Tables]:
-        """R draws of their own, the same in every epoch and every run of this seed."""
-        return [self.draw(-1 - sample) for sample in range(self.eval_samples)]
+        """Draws of their own, the same in every epoch and every run of this seed: R, or one while fitting."""
+        wanted = 1 if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING else self.eval_samples
+        drawn = len(self._evaluation_draws)
+        self._evaluation_draws += [self.draw(-1 - sample) for sample in range(drawn, wanted)]
+        return self._evaluation_draws[:wanted]
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0

@@ -10,31 +10,47 @@ from spx.graph.csr import AttentionGraph
 
 
 class GCN(nn.Module):
-    """Graph convolutions with batch norm, ReLU and dropout between them.
+    """Graph convolutions, plain or as residual blocks between a linear encoder and a linear head.
+
+    Plain: convolutions F -> d -> ... -> C with batch norm, ReLU and dropout between them. Residual: every layer is
+    h + dropout(ReLU(norm(conv(h)))) of width d; without its own state a node of a heterophilous graph is soon lost.
 
     Args:
         num_features: F.
         num_outputs: C, logits per node.
-        width: hidden width.
+        width: d.
         num_layers: number of convolutions.
-        dropout: probability, before each convolution but the first.
+        dropout: probability.
+        residual: residual blocks instead of a plain stack.
+
+    Raises:
+        ConfigError: no layer, or no width.
     """
 
-    def __init__(self, num_features: int, num_outputs: int, width: int, num_layers: int, dropout: float = 0.5):
+    def __init__(
+        self, num_features: int, num_outputs: int, width: int, num_layers: int, dropout: float, residual: bool = False
+    ):
         super().__init__()
         from torch_geometric.nn import GCNConv
 
         if num_layers < 1 or width < 1:
             raise ConfigError(f"num_layers is {num_layers} and width {width}; both must be at least 1.")
-        widths = [num_features, *[width] * (num_layers - 1), num_outputs]
+        ends = [width, width] if residual else [num_features, num_outputs]
+        widths = [ends[0], *[width] * (num_layers - 1), ends[1]]
+        self.residual = residual
+        self.encoder = nn.Linear(num_features, width) if residual else nn.Identity()
         self.layers = nn.ModuleList(GCNConv(before, after) for before, after in pairwise(widths))
         self.between = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)) for _ in widths[1:-1]
+            nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
+            for _ in range(num_layers if residual else num_layers - 1)
         )
+        self.head = nn.Linear(width, num_outputs) if residual else nn.Identity()
 
     def forward(self, x: Tensor, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
         """Logits [N, C] from `x` [N, F] over the edges of the first neighbourhood; GCNConv adds self-loops."""
         edge_index = neighborhoods[0].edge_index()
-        for convolution, between in zip(self.layers[:-1], self.between, strict=True):
-            x = between(convolution(x, edge_index))
-        return self.layers[-1](x, edge_index)
+        h = self.encoder(x)
+        for convolution, between in zip(self.layers, [*self.between, nn.Identity()], strict=False):
+            update = between(convolution(h, edge_index))
+            h = h + update if self.residual else update
+        return self.head(h)

@@ -32,6 +32,10 @@ class BestCheckpoint(ModelCheckpoint):
         self.monitor = self.monitor or pl_module.selection_metric
         super().setup(trainer, pl_module, stage)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.fast_dev_run:  # a dry run leaves no file; Lightning's own callback would
+            super().on_train_end(trainer, pl_module)
+
 
 class ScoreHandover(Callback):
     """After the estimator's fit: the best checkpoint's scores over every attention edge, as one file for stage 2.

@@ -81,6 +81,7 @@ class GCNBaseline(NodeTask):
         width: of the hidden states.
         num_layers: convolutions.
         dropout: probability.
+        residual: residual blocks between a linear encoder and a linear head, instead of a plain stack.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -95,6 +96,7 @@ class GCNBaseline(NodeTask):
         width: int = 64,
         num_layers: int = 2,
         dropout: float = 0.5,
+        residual: bool = False,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -103,6 +105,6 @@ class GCNBaseline(NodeTask):
         task: TaskName = "multiclass",
         metric: str = "accuracy",
     ):
-        network = GCN(num_features, num_outputs, width, num_layers, dropout)
+        network = GCN(num_features, num_outputs, width, num_layers, dropout, residual)
         super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
         self.save_hyperparameters()

@@ -49,7 +49,7 @@ def test_actor(tmp_path: Path) -> None:
         assert_fixed_split(dataset, known)
     balanced = load_dataset("actor", tmp_path, protocol="paper", split=11)
     assert torch.bincount(balanced.y[balanced.split.train]).tolist() == [5, 5, 5]
-    assert [len(part) for part in balanced.split] == [15, 7, 8]
+    assert [len(part) for part in balanced.split] == [15, 8, 7]  # round(7.5) is 8
 
 
 @pytest.mark.parametrize("name", ["minesweeper", "tolokers", "roman-empire", "amazon-ratings", "questions"])
