@@ -27,9 +27,21 @@ def main(args: list[str] | None = None) -> None:
             results_main(rest)
         else:
             _lightning(args)
-    except SpxError as error:
-        print(f"spx: error: {error}", file=sys.stderr)
+    except Exception as error:
+        user_error = _user_error(error)
+        if user_error is None:
+            raise
+        print(f"spx: error: {user_error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+
+
+def _user_error(error: BaseException | None) -> BaseException | None:
+    """The error that a user can mend among an exception and its causes: jsonargparse wraps those of constructors."""
+    while error is not None:
+        if isinstance(error, SpxError) or type(error).__name__ == "MisconfigurationException":
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _lightning(args: list[str] | None) -> None:

@@ -8,6 +8,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from spx.data import GraphData
 from spx.errors import ConfigError
@@ -101,14 +102,22 @@ class SpxCLI(LightningCLI):
             folder = Path(settings.runs_dir, settings.data.init_args.dataset, settings.name)
             check_writable(settings.runs_dir)
             version = next_version(folder) if settings.version is None else settings.version
+            self._refuse_taken(folder / f"version_{version}")
             name = f"{folder.parent.name}/{folder.name}"
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
         files = [str(path) for path in settings.get("config") or []]
-        callbacks = [EpochProgress(), RunRecord(settings.name, files), PredictionWriter()]
+        callbacks = [RunRecord(settings.name, files), PredictionWriter()]
+        if settings.trainer.enable_progress_bar is not False:
+            callbacks.append(EpochProgress())
         if "logger" in kwargs:
             callbacks.append(LearningRateMonitor("epoch"))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         return super().instantiate_trainer(**kwargs)
+
+    @rank_zero_only
+    def _refuse_taken(self, folder: Path) -> None:
+        if (folder / self.save_config_kwargs.get("config_filename", "config.yaml")).exists():
+            raise ConfigError(f"{folder} holds a run already. Leave --version out, or give a number that is free.")
 
     def after_fit(self) -> None:
         if self.settings.then_test:

@@ -98,7 +98,7 @@ class GraphData(L.LightningDataModule):
 
     def whole_graph_loader(self, item: NodeBatch | list[NodeBatch]) -> DataLoader:
         """A loader of one batch, which needs no workers."""
-        return DataLoader([item], batch_size=None)
+        return DataLoader([item], batch_size=None, generator=torch.Generator())  # the global stream is dropout's
 
     def refuse_several_devices(self, mend: str) -> None:
         """Every rank would train on the same whole graph, and count every node once too often."""

@@ -1,13 +1,12 @@
 """Stage 2's data: a k-regular sparse graph drawn anew each epoch, in batches of core nodes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from spx.data.batch import Draws, NodeBatch
 from spx.data.graph_data import GraphData
@@ -39,7 +38,7 @@ class ResampledGraphData(GraphData):
         runs_dir: folder of all runs, where score files are looked for.
         sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
         resample_every: epochs between draws.
-        batch_size: core nodes of a batch; default: all nodes of the graph in one batch.
+        batch_size: core nodes of a batch, at least 2; default: all nodes of the graph in one batch.
         eval_batch_size: the same in evaluation; default: `batch_size`.
         eval_samples: R, draws over which validate, test and predict average their predictions; while fitting,
             validation uses the first of them.
@@ -75,14 +74,16 @@ class ResampledGraphData(GraphData):
         counts = {"resample_every": resample_every, "eval_samples": eval_samples}
         counts |= {"batch_size": batch_size, "eval_batch_size": eval_batch_size}
         for name, number in counts.items():
-            if number is not None and number < 1:
-                raise ConfigError(f"{name} is {number}; it must be at least 1.")
+            least = 2 if name == "batch_size" else 1
+            if number is not None and number < least:
+                raise ConfigError(f"{name} is {number}; it must be at least {least}.")
         self.k, self.scores_path, self.runs_dir, self.sampler = list(k), scores, runs_dir, sampler
         self.resample_every, self.eval_samples, self.num_workers = resample_every, eval_samples, num_workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.resampling_seconds = 0.0
         self._train_draw: tuple[int, Tables] | None = None
         self._evaluation_draws: list[Tables] = []
+        self._fitting = False
 
     @cached_property
     def scores(self) -> AttentionScores | None:
@@ -105,6 +106,7 @@ class ResampledGraphData(GraphData):
 
     def setup(self, stage: str) -> None:
         """Find and check the scores before any work starts."""
+        self._fitting = stage == "fit"
         if self.trainer is not None:
             self._check_against_trainer(stage)
         _ = self.scores
@@ -135,7 +137,7 @@ class ResampledGraphData(GraphData):
     @property
     def evaluation_draws(self) -> list[Tables]:
         """Draws of their own, the same in every epoch and every run of this seed: R, or one while fitting."""
-        wanted = 1 if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING else self.eval_samples
+        wanted = 1 if self._fitting else self.eval_samples
         drawn = len(self._evaluation_draws)
         self._evaluation_draws += [self.draw(-1 - sample) for sample in range(drawn, wanted)]
         return self._evaluation_draws[:wanted]
@@ -143,6 +145,7 @@ class ResampledGraphData(GraphData):
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         number = epoch // self.resample_every
+        self.resampling_seconds = 0.0
         if self._train_draw is None or self._train_draw[0] != number:
             start = time.perf_counter()
             self._train_draw = (number, self.draw(number))
@@ -151,15 +154,14 @@ class ResampledGraphData(GraphData):
         if self.batch_size is None:
             return self.whole_graph_loader(self.whole_graph_batch(tables, "train"))
         nodes = self.nodes_of("train")
-        dataset = CoreNodeBatches(nodes, [tables], self.dataset.x, self.dataset.y)
-        order = torch.Generator().manual_seed(draw_seed(self.seed, epoch, layer=-1))
         return DataLoader(
-            dataset,
-            batch_size=min(self.batch_size, nodes.numel()),
-            shuffle=True,
+            CoreNodeBatches(nodes, [tables], self.dataset.x, self.dataset.y),
+            batch_size=self.batch_size,
+            sampler=EpochOrder(nodes.numel(), draw_seed(self.seed, epoch, layer=-1)),
+            drop_last=nodes.numel() > 1 and nodes.numel() % self.batch_size == 1,  # batch norm can't do one node
             collate_fn=_only_draw,
             num_workers=self.num_workers,
-            generator=order,
+            generator=torch.Generator(),  # the global stream is dropout's
         )
 
     def val_dataloader(self) -> DataLoader:
@@ -180,8 +182,21 @@ class ResampledGraphData(GraphData):
             batch_size=self.eval_batch_size,
             collate_fn=_as_is,
             num_workers=self.num_workers,
-            generator=torch.Generator().manual_seed(self.seed),  # leaves the global stream, and so dropout, alone
+            generator=torch.Generator(),
         )
+
+
+class EpochOrder(Sampler[int]):
+    """One random order of `size` items, the same each time it is iterated: Lightning iterates more than once."""
+
+    def __init__(self, size: int, seed: int):
+        self.size, self.seed = size, seed
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed)).tolist())
 
 
 class CoreNodeBatches(Dataset):

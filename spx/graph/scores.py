@@ -4,9 +4,10 @@ The artifact is one safetensors file: tensors beside a flat JSON header, no pick
 It holds the attention graph, the scores of every layer, and what they were made from.
 """
 
+import contextlib
+import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class ArtifactHeader:
     Args:
         dataset, protocol, split, seed: the estimator's data and seed.
         data_fingerprint: of the dataset's edges, labels and split (`spx.datasets.split_fingerprint`).
-        fingerprint: of the artifact's own tensors; `save_scores` fills it in.
+        fingerprint: of the file's content; `save_scores` fills it in.
         width, num_heads: of the estimator.
         metric, val_metric: the estimator's validation metric at the checkpoint used.
         epoch, temperature: of that checkpoint.
@@ -72,17 +73,17 @@ def save_scores(path: str | Path, scores: AttentionScores, header: ArtifactHeade
     """Write the artifact whole or not at all: a temporary file beside it takes its name when complete.
 
     Raises:
-        ArtifactError: the folder can't be written or the disk is full.
+        ArtifactError: scores that are not finite, a folder that can't be written, a full disk.
     """
     path = Path(path)
     tensors = {**scores.graph._asdict(), "scores": scores.scores_LM}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = replace(header, fingerprint=fingerprint(*tensors.values()))
-    temporary = None
+    if not ((tensors["scores"] >= 0) & tensors["scores"].isfinite()).all():
+        raise ArtifactError("The attention scores aren't finite: the estimator diverged. Lower its learning rate.")
+    header = replace(header, fingerprint=_fingerprint(header, *tensors.values()))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
         save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(header))})
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
@@ -92,8 +93,8 @@ def save_scores(path: str | Path, scores: AttentionScores, header: ArtifactHeade
             f"The scores can't be written to {path}: {error}. Free space or choose another folder."
         ) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -117,9 +118,15 @@ def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
         *graph, scores_LM = (file.get_tensor(name) for name in (*AttentionGraph._fields, "scores"))
     except SafetensorError as error:
         raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
-    if fingerprint(*graph, scores_LM) != header.fingerprint:
-        raise ArtifactError(f"{path} is damaged: its tensors have another fingerprint. {_MEND}")
+    if _fingerprint(header, *graph, scores_LM) != header.fingerprint:
+        raise ArtifactError(f"{path} is damaged: its content has another fingerprint. {_MEND}")
     return AttentionScores(AttentionGraph(*graph), scores_LM), header
+
+
+def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:
+    """Of the header's other fields and the tensors."""
+    described = json.dumps(asdict(replace(header, fingerprint="")), sort_keys=True)
+    return hashlib.sha256((described + fingerprint(*tensors)).encode()).hexdigest()
 
 
 def _open(path: Path):

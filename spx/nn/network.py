@@ -166,6 +166,8 @@ class GraphTransformer(nn.Module):
     def _run(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> tuple[Tensor, list[Tensor]]:
         if len(neighborhoods) == 1:
             neighborhoods = tuple(neighborhoods) * len(self.layers)
+        if len(neighborhoods) != len(self.layers):
+            raise ConfigError(f"There are {len(neighborhoods)} neighbourhoods for {len(self.layers)} layers.")
         h = self.pre(self.encoder(x))
         weights = []
         for layer, neighborhood in zip(self.layers, neighborhoods, strict=True):

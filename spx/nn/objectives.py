@@ -14,7 +14,11 @@ TaskName = Literal["multiclass", "multilabel"]
 
 
 def log_probabilities(logits: Tensor, task: TaskName) -> Tensor:
-    """Log-probabilities [..., 2, C] of "no" and "yes" for multi-label, [..., C] of the classes otherwise."""
+    """Log-probabilities [..., 2, C] of "no" and "yes" for multi-label, [..., C] of the classes otherwise.
+
+    In at least float32, whatever autocast gave.
+    """
+    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     if task == "multilabel":
         return torch.stack((logsigmoid(-logits), logsigmoid(logits)), dim=-2)
     return logits.log_softmax(-1)

@@ -1,10 +1,14 @@
 """Callbacks of every run: the best checkpoint, the hand-over of scores, the predictions, the progress bar."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
 from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 from tqdm import tqdm
 
 from spx.data.handover import SCORES_FILE
@@ -14,27 +18,50 @@ from spx.training.run_folder import run_folder
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the checkpoint that is best on validation, and the last one to resume from.
+    """Keeps the checkpoint that is best on validation, and the last epoch's to resume from.
 
     Args:
         dirpath: folder of the checkpoints; default: `checkpoints/` in the run's folder.
         monitor: log key that selects; default: the dataset's metric on validation.
         mode: "max" or "min" of the monitored value.
-        save_last: whether the last epoch's checkpoint is kept too.
+        keep_last: whether the last epoch's checkpoint is kept too, as `last.ckpt`.
     """
 
     def __init__(
-        self, dirpath: str | None = None, monitor: str | None = None, mode: str = "max", save_last: bool = True
+        self, dirpath: str | None = None, monitor: str | None = None, mode: str = "max", keep_last: bool = True
     ):
-        super().__init__(dirpath, "best", monitor, mode=mode, save_last=save_last)
+        super().__init__(dirpath, "best", monitor, mode=mode)
+        self.keep_last = keep_last  # Lightning's own save_last only follows a checkpoint that is best
+        self.best_metric: float | None = None
+        """The dataset's validation metric of the best checkpoint, whatever selected it."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.monitor = self.monitor or pl_module.selection_metric
         super().setup(trainer, pl_module, stage)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.fast_dev_run:  # a dry run leaves no file; Lightning's own callback would
-            super().on_train_end(trainer, pl_module)
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_validation_end(trainer, pl_module)
+        self._note_metric(trainer, pl_module, before)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_train_epoch_end(trainer, pl_module)
+        self._note_metric(trainer, pl_module, before)
+        if self.keep_last and not trainer.fast_dev_run:
+            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path)
+
+    def _note_metric(self, trainer: Trainer, pl_module: LightningModule, score_before: Tensor | None) -> None:
+        if self.best_model_score is not score_before:
+            self.best_metric = float(trainer.callback_metrics[pl_module.selection_metric])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "best_metric": self.best_metric}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.best_metric = state_dict.get("best_metric")
 
 
 class ScoreHandover(Callback):
@@ -86,7 +113,7 @@ class ScoreHandover(Callback):
             width=pl_module.hparams.width,
             num_heads=pl_module.hparams.num_heads,
             metric=pl_module.metric_name,
-            val_metric=float(trainer.checkpoint_callback.best_model_score),
+            val_metric=trainer.checkpoint_callback.best_metric,
             epoch=epoch,
             temperature=pl_module.temperature,
         )

@@ -76,12 +76,12 @@ class RunRecord(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
-        best = getattr(checkpoint, "best_model_score", None)
+        best = getattr(checkpoint, "best_metric", None)
         data = trainer.datamodule
         edges = sum(data.edges_per_layer) / len(data.edges_per_layer)
         self._record = {
             **self._identity(trainer, pl_module),
-            "val": None if best is None else float(best),
+            "val": best,
             "test": None,
             "epochs": trainer.current_epoch,
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
@@ -96,7 +96,7 @@ class RunRecord(Callback):
         }
         self._write(trainer, pl_module)
         if best is not None:
-            reached = f"best {pl_module.selection_metric} {float(best):.4f} in epoch {self._record['best_epoch']}"
+            reached = f"best {pl_module.selection_metric} {best:.4f} in epoch {self._record['best_epoch']}"
             rank_zero_info(f"Run: {run_folder(trainer)}, {reached}, {self._record['seconds']:.0f} s")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

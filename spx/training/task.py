@@ -93,7 +93,7 @@ class NodeTask(L.LightningModule):
         return self.network(batch.x, batch.neighborhoods)[batch.targets]
 
     def training_step(self, batch: NodeBatch, batch_idx: int) -> Tensor:
-        logp = log_probabilities(self(batch).float(), self.task)
+        logp = log_probabilities(self(batch), self.task)
         loss = node_loss(logp, batch.y, self.task)
         self._log("train", "fit", loss, logp.detach(), batch.y)
         return loss
@@ -111,7 +111,7 @@ class NodeTask(L.LightningModule):
         return {"nodes": draws[0].nodes, "probabilities": probabilities}
 
     def _average(self, draws: Draws) -> Tensor:
-        return average_draws(torch.stack([log_probabilities(self(batch).float(), self.task) for batch in draws]))
+        return average_draws(torch.stack([log_probabilities(self(batch), self.task) for batch in draws]))
 
     def _evaluate(self, part: str, draws: Draws) -> None:
         logp, y = self._average(draws), draws[0].y

@@ -1,0 +1,180 @@
+"""What can't be used ends in one clear error before any training: exit code 2, never a traceback."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from spx.data import graph_data
+from spx.datasets import load_dataset
+
+from .conftest import Stages
+
+Refused = Callable[..., str]
+RAW = Path("HeterophilousGraphDataset/minesweeper/raw/minesweeper.npz")
+
+
+@pytest.fixture
+def real(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Datasets are loaded as they are, without a network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("no network in tests")
+
+    monkeypatch.setattr(graph_data, "load_dataset", load_dataset)
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    return home
+
+
+def write_minesweeper(data_dir: Path, *, x: float = 1.0, label: int = 1, train_share: float = 0.5) -> None:
+    """The raw file of a 40-node graph, with one feature, one label and the share of training nodes at choice."""
+    nodes = np.arange(40)
+    features, labels = np.ones((40, 7), np.float32), nodes % 2
+    features[3, 2], labels[5] = x, label
+    masks = {
+        "train_masks": np.stack([nodes < 40 * train_share] * 10),
+        "val_masks": np.stack([(nodes >= 20) & (nodes < 30)] * 10),
+        "test_masks": np.stack([nodes >= 30] * 10),
+    }
+    edges = np.stack([nodes, (nodes + 1) % 40], 1)
+    (data_dir / RAW).parent.mkdir(parents=True)
+    np.savez(data_dir / RAW, node_features=features, node_labels=labels, edges=edges, **masks)
+
+
+def assert_one_line(message: str, *words: str) -> None:
+    assert message.startswith("spx: error: ")
+    assert message.count("\n") == 1, "one line, the last one"
+    for word in words:
+        assert word in message
+
+
+def test_an_unknown_dataset(real: Path, refused: Refused) -> None:
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--data.dataset", "actr")
+    assert_one_line(message, "unknown dataset 'actr'; did you mean actor", "Known: actor,")
+
+
+def test_an_unknown_protocol_and_split(real: Path, refused: Refused) -> None:
+    fit = ["fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--data.dataset", "minesweeper-sim"]
+    assert_one_line(refused(*fit, "--data.protocol", "papr"), "unknown split protocol 'papr'; did you mean paper?")
+    assert_one_line(refused(*fit, "--data.split", "10"), "split 10", "10 splits, 0 to 9")
+
+
+def test_a_missing_raw_file_without_a_network(real: Path, refused: Refused) -> None:
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--data.dataset", "minesweeper")
+    assert message.startswith("spx: error: dataset 'minesweeper': minesweeper.npz could not be fetched from https://")
+    assert str(real / "data" / RAW) in message, "where to put it by hand"
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"x": float("nan")}, ["the features of 1 of 40 nodes hold NaN", "delete them"]),
+        ({"label": -7}, ["labels run from -7 to 1, outside -1..1", "delete them"]),
+        ({"train_share": 0}, ["the train split is empty", "Choose another protocol"]),
+    ],
+    ids=["nan features", "labels out of range", "empty training split"],
+)
+def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str]) -> None:
+    write_minesweeper(real / "data", **broken)
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--data.dataset", "minesweeper")
+    assert_one_line(message, "dataset 'minesweeper'", *words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data.k", "[2]"], ["k is [2], of length 1", "2 layers", "Give one for each"]),
+        (["--data.k", "[2, 0]"], ["k is [2, 0]", "at least 1"]),
+        (["--data.batch_size", "0"], ["batch_size is 0", "at least 1"]),
+        (["--model.num_heads", "3"], ["num_heads is 3, which doesn't divide width 8", "Choose a divisor"]),
+        (["--model.dropout", "1.5"], ["dropout is 1.5", "from 0 to below 1"]),
+        (["--model.lr", "0"], ["lr is 0", "above 0"]),
+        (["--trainer.reload_dataloaders_every_n_epochs", "5"], ["Set reload_dataloaders_every_n_epochs=1"]),
+        (["--ckpt_path", "none.ckpt"], ["There is no checkpoint none.ckpt", "checkpoints/"]),
+        (["--ckpt_path", "wide.yaml"], ["wide.yaml is no checkpoint, or a damaged one"]),
+    ],
+    ids=lambda value: "=".join(value) if value[0].startswith("--") else "",
+)
+def test_settings_that_can_not_be(home: Path, refused: Refused, arguments: list[str], words: list[str]) -> None:
+    fit = ["fit", "--config", "wide.yaml", "--config", "uniform.yaml", "--runs_dir", "runs"]
+    assert_one_line(refused(*fit, *arguments), *words)
+    assert list(home.rglob("*.ckpt")) == []
+
+
+def test_more_layers_than_the_scores_have(stages: Stages, home: Path, refused: Refused) -> None:
+    scores = stages.estimator / "scores.safetensors"
+    fit = ["fit", "--config", "wide.yaml", "--runs_dir", "runs", "--data.scores", scores]
+    message = refused(*fit, "--data.k", "[2, 2, 2]", "--model.num_layers", "3")
+    assert_one_line(message, str(scores), "the scores of 2 layers; the network has 3", "Use fewer layers")
+
+
+def test_scores_of_another_split(stages: Stages, home: Path, refused: Refused) -> None:
+    scores = stages.estimator / "scores.safetensors"
+    message = refused(
+        "fit", "--config", "wide.yaml", "--runs_dir", "runs", "--data.scores", scores, "--data.split", "1"
+    )
+    assert_one_line(message, "made for other data: split 0, not 1", "Fit the estimator on this data")
+
+
+def test_no_scores_at_all(home: Path, refused: Refused) -> None:
+    message = refused("fit", "--config", "wide.yaml", "--runs_dir", "runs")
+    assert_one_line(message, "No score file in runs/toy/estimator/", "spx fit --config configs/toy/estimator.yaml")
+
+
+def test_a_damaged_score_file(stages: Stages, home: Path, refused: Refused) -> None:
+    whole = (stages.estimator / "scores.safetensors").read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\x3f\x3f\x3f\x3f", b""):
+        (home / "scores.safetensors").write_bytes(damaged)
+        message = refused("fit", "--config", "wide.yaml", "--runs_dir", "runs", "--data.scores", "scores.safetensors")
+        assert_one_line(message, "scores.safetensors", "damaged", "Run the estimator's fit again")
+
+
+def test_a_checkpoint_of_other_settings(stages: Stages, home: Path, refused: Refused) -> None:
+    checkpoint = stages.wide / "checkpoints" / "best.ckpt"
+    for command in ("test", "fit"):
+        message = refused(
+            *(command, "--config", "wide.yaml", "--config", "uniform.yaml", "--runs_dir", "runs"),
+            *("--ckpt_path", checkpoint, "--model.width", "16"),
+        )
+        assert_one_line(message, str(checkpoint), "width is 16 here and 8 there", "config.yaml in its run's folder")
+
+
+def test_a_checkpoint_of_another_model(stages: Stages, home: Path, refused: Refused) -> None:
+    checkpoint = stages.estimator / "checkpoints" / "best.ckpt"
+    fit = ["fit", "--config", "estimator.yaml", "--config", "gcn.yaml", "--runs_dir", "runs"]
+    assert_one_line(refused(*fit, "--model.width", "4", "--ckpt_path", checkpoint), str(checkpoint))
+
+
+def test_a_folder_that_can_not_be_written(home: Path, refused: Refused) -> None:
+    (home / "file").write_text("")
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "file/runs")
+    assert_one_line(message, "The folder file/runs can't be written", "Choose another with --runs_dir")
+
+
+def test_a_version_that_is_taken(stages: Stages, home: Path, refused: Refused) -> None:
+    before = {path: os.path.getmtime(path) for path in stages.estimator.rglob("*")}
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", stages.home / "runs", "--version", "0")
+    assert_one_line(message, str(stages.estimator), "--version")
+    assert {path: os.path.getmtime(path) for path in stages.estimator.rglob("*")} == before
+
+
+@pytest.mark.parametrize("option", ["--modl.width", "--model.witdh", "--data.kk", "--nonsense"])
+def test_an_unknown_option(home: Path, refused: Refused, option: str) -> None:
+    assert option.split(".")[-1].strip("-") in refused("fit", "--config", "wide.yaml", option, "3")
+
+
+def test_a_value_of_the_wrong_kind(home: Path, refused: Refused) -> None:
+    assert "k" in refused("fit", "--config", "wide.yaml", "--data.k", "many")
+
+
+def test_several_devices_with_the_whole_graph(home: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning import Trainer
+
+    monkeypatch.setattr(Trainer, "world_size", property(lambda _: 2))
+    for config, mend in (("estimator.yaml", "--trainer.devices 1"), ("wide.yaml", "--data.batch_size")):
+        message = refused("fit", "--config", config, "--runs_dir", "runs")
+        assert_one_line(message, "feeds the whole graph as one batch, which 2 devices can't share", mend)

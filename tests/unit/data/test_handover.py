@@ -1,0 +1,174 @@
+"""Which score file is taken, and which are refused."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from spx.data import AugmentedGraphData, ResampledGraphData, graph_data
+from spx.data.handover import find_scores, load_matching_scores
+from spx.datasets import NodeDataset
+from spx.errors import ArtifactError
+
+from .conftest import K, at_epoch
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def data(toy: NodeDataset) -> AugmentedGraphData:
+    return AugmentedGraphData("toy", expander_degree=2)
+
+
+def run(runs_dir: Path, version: int, dataset: str = "toy") -> Path:
+    return runs_dir / dataset / "estimator" / f"version_{version}" / "scores.safetensors"
+
+
+def age(path: Path, seconds: int) -> Path:
+    """Make the file so many seconds old."""
+    os.utime(path, (1e9 - seconds, 1e9 - seconds))
+    return path
+
+
+def test_the_newest_file_of_the_same_data_and_seed_is_taken(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    age(write_scores(run(tmp_path, 0), data), 50)
+    newest = age(write_scores(run(tmp_path, 1), data), 30)
+    age(write_scores(run(tmp_path, 2), data), 40)
+    assert find_scores(tmp_path, data) == newest, "by age, not by number"
+    for version, other in enumerate([{"dataset": "x"}, {"protocol": "paper"}, {"split": 1}, {"seed": 1}], start=3):
+        age(write_scores(run(tmp_path, version), data, **other), 10)
+    assert find_scores(tmp_path, data) == newest, "those of other data or seeds don't count"
+    damaged = run(tmp_path, 8)
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"not a score file")
+    assert find_scores(tmp_path, data) == newest, "nor do damaged ones"
+
+
+def test_stage_2_finds_it_by_itself(tmp_path: Path, data: AugmentedGraphData, write_scores: Write) -> None:
+    path = write_scores(run(tmp_path, 0), data)
+    stage_2 = at_epoch(ResampledGraphData("toy", K, runs_dir=str(tmp_path)))
+    stage_2.setup("fit")
+    assert stage_2.scores_path == str(path)
+    assert stage_2.scores.num_layers == 2
+
+
+def test_the_file_that_is_named_wins_over_the_newest(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    named = write_scores(tmp_path / "named.safetensors", data, num_layers=3)
+    write_scores(run(tmp_path, 0), data)
+    stage_2 = ResampledGraphData("toy", K, scores=str(named), runs_dir=str(tmp_path))
+    assert stage_2.scores.num_layers == 3
+
+
+def test_no_file_says_what_was_looked_for_and_how_to_make_one(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    write_scores(run(tmp_path, 0), data, seed=1)
+    with pytest.raises(ArtifactError) as caught:
+        find_scores(tmp_path, data)
+    for words in (
+        str(tmp_path / "toy" / "estimator"),
+        "dataset toy, protocol public, split 0, seed 0",
+        "1 files looked at",
+        "spx fit --config configs/toy/estimator.yaml",
+        "--data.scores",
+    ):
+        assert words in str(caught.value)
+
+
+CHANGES = {
+    "labels": lambda toy: toy._replace(y=toy.y.roll(1)),
+    "edges": lambda toy: toy._replace(edge_index=toy.edge_index.flip(0)),
+    "split": lambda toy: toy._replace(split=toy.split._replace(val=toy.split.test, test=toy.split.val)),
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"dataset": "cora"}, "dataset cora, not toy"),
+        ({"protocol": "paper"}, "protocol paper, not public"),
+        ({"split": 4}, "split 4, not 0"),
+        ({"dataset": "cora", "split": 4}, "dataset cora, not toy; split 4, not 0"),
+    ],
+)
+def test_a_file_of_other_data_is_refused(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write, other: dict, message: str
+) -> None:
+    path = write_scores(tmp_path / "other.safetensors", data, **other)
+    with pytest.raises(ArtifactError, match=f"{path} was made for other data: {message}"):
+        load_matching_scores(path, data, 2)
+
+
+def test_a_named_file_may_be_of_another_seed(tmp_path: Path, data: AugmentedGraphData, write_scores: Write) -> None:
+    path = write_scores(tmp_path / "shared.safetensors", data, seed=9)
+    assert load_matching_scores(path, data, 2).num_layers == 2
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_graph_or_split_that_changed_under_the_same_name_is_refused(
+    tmp_path: Path,
+    data: AugmentedGraphData,
+    write_scores: Write,
+    toy: NodeDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    path = write_scores(tmp_path / "old.safetensors", data)
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: CHANGES[what](toy))
+    with pytest.raises(ArtifactError, match="of another fingerprint"):
+        load_matching_scores(path, AugmentedGraphData("toy"), 2)
+
+
+def test_scores_over_another_number_of_nodes_are_refused(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = data.data_fingerprint
+    smaller = toy._replace(x=toy.x[:80], y=toy.y[:80], edge_index=toy.edge_index.clamp(max=79))
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: smaller)
+    other = AugmentedGraphData("toy", expander_degree=2)
+    path = write_scores(tmp_path / "smaller.safetensors", other, data_fingerprint=fingerprint)
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: toy)
+    with pytest.raises(ArtifactError, match="of another fingerprint"):
+        load_matching_scores(path, AugmentedGraphData("toy"), 2)
+
+
+def test_a_network_may_have_fewer_layers_than_the_file_but_not_more(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    path = write_scores(tmp_path / "two.safetensors", data, num_layers=2)
+    one = at_epoch(ResampledGraphData("toy", [2], scores=str(path)), num_layers=1)
+    one.setup("fit")
+    assert len(one.draw(0)) == 1
+    three = at_epoch(ResampledGraphData("toy", [2, 2, 2], scores=str(path)), num_layers=3)
+    with pytest.raises(ArtifactError, match=r"2 layers; the network has 3\. Use fewer layers"):
+        three.setup("fit")
+
+
+def test_a_missing_or_damaged_file_is_refused_before_any_work(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    path = write_scores(tmp_path / "whole.safetensors", data)
+    missing, cut, flipped = (tmp_path / f"{name}.safetensors" for name in ("missing", "cut", "flipped"))
+    cut.write_bytes(path.read_bytes()[:-100])
+    shutil.copy(path, flipped)
+    with flipped.open("r+b") as file:
+        file.seek(-3, os.SEEK_END)
+        file.write(b"\x3f\x3f")
+    for damaged, message in ((missing, "There is no score file"), (cut, "damaged"), (flipped, "damaged")):
+        with pytest.raises(ArtifactError, match=message) as caught:
+            at_epoch(ResampledGraphData("toy", K, scores=str(damaged))).setup("fit")
+        assert str(damaged) in str(caught.value)
+
+
+def test_uniform_sampling_ignores_a_file_that_is_missing(toy: NodeDataset, tmp_path: Path) -> None:
+    data = ResampledGraphData("toy", K, sampler="uniform", scores=str(tmp_path / "none"), expander_degree=2)
+    data.setup("fit")
+    assert data.scores is None
+    assert torch.isin(data.draw(0)[0].neighbors, data.graph.source).all()

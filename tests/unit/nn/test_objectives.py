@@ -1,0 +1,71 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from spx.nn.objectives import TaskName, average_draws, log_probabilities, node_loss, positive_scores
+
+
+def logits(*shape: int, scale: float = 3.0, seed: int = 0) -> Tensor:
+    return scale * torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def labels(*shape: int) -> Tensor:
+    return (torch.rand(*shape, generator=torch.Generator().manual_seed(9)) < 0.4).double()
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_multiclass_loss_is_cross_entropy(scale: float) -> None:
+    z, y = logits(12, 5, scale=scale).requires_grad_(), torch.arange(12) % 5
+    loss, expected = node_loss(log_probabilities(z, "multiclass"), y, "multiclass"), cross_entropy(z, y)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, z)[0] for value in (loss, expected)))
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0, 2000.0])
+def test_multilabel_loss_is_binary_cross_entropy(scale: float) -> None:
+    z, y = logits(12, 7, scale=scale).requires_grad_(), labels(12, 7)
+    loss = node_loss(log_probabilities(z, "multilabel"), y, "multilabel")
+    expected = binary_cross_entropy_with_logits(z, y)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, z)[0] for value in (loss, expected)))
+
+
+@pytest.mark.parametrize(("task", "shape"), [("multiclass", (12, 5)), ("multilabel", (12, 2, 5))])
+def test_probabilities_sum_to_one(task: TaskName, shape: tuple[int, ...]) -> None:
+    logp = log_probabilities(logits(12, 5), task)
+    assert logp.shape == shape
+    total = logp.exp().sum(-1 if task == "multiclass" else -2)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_averaging_draws_is_the_log_of_the_mean_probability(task: TaskName) -> None:
+    draws = log_probabilities(logits(3, 12, 5), task)
+    assert draws.shape[0] == 3
+    average = average_draws(draws)
+    torch.testing.assert_close(average, draws.exp().mean(0).log())
+    total = average.exp().sum(-1 if task == "multiclass" else -2)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+def test_one_draw_is_its_own_average() -> None:
+    draws = log_probabilities(logits(1, 12, 5), "multiclass")
+    torch.testing.assert_close(average_draws(draws), draws[0])
+
+
+def test_averaging_survives_probabilities_too_small_for_floats() -> None:
+    draws = torch.tensor([[-2000.0], [-2001.0]], dtype=torch.float64)
+    assert float(average_draws(draws)) == pytest.approx(-2000 + math.log((1 + math.exp(-1)) / 2))
+
+
+def test_positive_scores_of_two_classes_are_those_of_class_one() -> None:
+    z = logits(12, 2)
+    torch.testing.assert_close(positive_scores(log_probabilities(z, "multiclass"), "multiclass"), z.softmax(-1)[:, 1])
+
+
+def test_positive_scores_of_labels_are_their_sigmoids() -> None:
+    z = logits(12, 7)
+    torch.testing.assert_close(positive_scores(log_probabilities(z, "multilabel"), "multilabel"), z.sigmoid())

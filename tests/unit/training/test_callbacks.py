@@ -1,0 +1,111 @@
+"""The best checkpoint, the hand-over of scores, the progress bar."""
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from spx.data.handover import SCORES_FILE
+from spx.graph.scores import load_scores
+from spx.training import AttentionEstimator
+from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
+
+from .conftest import Peak, Run, augmented, estimator, scalars, train, wide
+
+
+def recomputed(run: Run, weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Scores [L, M] by a fresh network of these weights."""
+    model = AttentionEstimator(**run.model.hparams).eval()
+    model.load_state_dict(weights)
+    with torch.no_grad():
+        weights = model.network.attention_weights(run.data.dataset.x, (run.data.graph,))
+    return torch.stack([weight.mean(-1) for weight in weights])
+
+
+def test_the_scores_are_the_best_checkpoints_at_its_temperature(estimator_run: Run) -> None:
+    scores, header = load_scores(estimator_run.folder / SCORES_FILE)
+    assert scores.graph.fingerprint() == estimator_run.data.graph.fingerprint()
+    best = torch.load(estimator_run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    torch.testing.assert_close(scores.scores_LM, recomputed(estimator_run, best["state_dict"]), rtol=1e-4, atol=1e-6)
+    assert (header.epoch, header.temperature) == (best["epoch"], 0.25) == (3, 0.25)
+    (last,) = (callback.last for callback in estimator_run.trainer.callbacks if isinstance(callback, Peak))
+    assert not torch.allclose(scores.scores_LM, recomputed(estimator_run, last), atol=1e-3), "not the last epoch's"
+
+
+def test_each_nodes_scores_sum_to_one(estimator_run: Run) -> None:
+    (graph, scores_LM), _ = load_scores(estimator_run.folder / SCORES_FILE)
+    assert scores_LM.shape == (2, graph.num_edges)
+    sums = torch.zeros(2, graph.num_nodes).index_add_(1, graph.rows(), scores_LM)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+
+
+def test_the_header_says_what_the_scores_were_made_from(tmp_path: Path) -> None:
+    data = augmented(split=2, protocol="paper", seed=6)
+    run = train(tmp_path, estimator(num_heads=2), data)
+    _, header = load_scores(run.folder / SCORES_FILE)
+    assert (header.dataset, header.protocol, header.split, header.seed) == ("toy", "paper", 2, 6)
+    assert (header.width, header.num_heads, header.metric) == (4, 2, "accuracy")
+    assert header.data_fingerprint == data.data_fingerprint
+    values = scalars(run.folder)["val/accuracy"]
+    assert header.val_metric == pytest.approx(max(values))
+    assert header.epoch == values.index(max(values))
+
+
+def test_the_header_holds_the_validation_metric_whatever_selected_the_checkpoint(estimator_run: Run) -> None:
+    _, header = load_scores(estimator_run.folder / SCORES_FILE)
+    assert header.metric == "accuracy"
+    assert header.val_metric == pytest.approx(scalars(estimator_run.folder)["val/accuracy"][3])
+
+
+def test_the_scores_go_where_they_are_told(tmp_path: Path) -> None:
+    run = train(tmp_path, estimator(), augmented(), ScoreHandover(str(tmp_path / "here" / "s.safetensors")), epochs=1)
+    assert load_scores(tmp_path / "here" / "s.safetensors")[0].num_layers == 2
+    assert not (run.folder / SCORES_FILE).exists()
+
+
+def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run) -> None:
+    assert not list(wide_run.folder.rglob("*.safetensors"))
+    run = train(tmp_path, estimator(), augmented(), fast_dev_run=True)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    run.trainer.validate(run.model, datamodule=run.data, verbose=False)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_best_checkpoint_is_the_first_of_the_highest_validation_metric(wide_run: Run) -> None:
+    values = scalars(wide_run.folder)["val/accuracy"]
+    assert len(values) == 6
+    best = torch.load(wide_run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == values.index(max(values))
+
+
+def test_the_last_checkpoint_is_the_last_epochs(wide_run: Run) -> None:
+    last = torch.load(wide_run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (last["epoch"], last["global_step"]) == (5, 6), "a fit is resumed from it"
+
+
+def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
+    run = train(tmp_path, wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", mode="min", keep_last=False))
+    assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
+    run = train(tmp_path / "max", wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", keep_last=False))
+    assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 1
+    assert not (run.folder / "checkpoints" / "last.ckpt").exists()
+
+
+def test_the_progress_bar_runs_over_all_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    L.seed_everything(0, verbose=False)
+    bar = EpochProgress()
+    trainer = L.Trainer(
+        max_epochs=3,
+        accelerator="cpu",
+        callbacks=[bar],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(wide(), datamodule=augmented())
+    assert (bar._bar.n, bar._bar.total) == (3, 3)
+    shown = capsys.readouterr().err
+    for words in ("Spexphormer: 100%", "3/3", "epoch=3/3", "val/accuracy=0.", "train/loss="):
+        assert words in shown

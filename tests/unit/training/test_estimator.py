@@ -1,0 +1,114 @@
+"""The temperature, the look at the attention, and what is refused."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from spx.errors import ConfigError
+from spx.graph.csr import EdgeType
+from spx.training import AttentionEstimator
+from spx.training.estimator import annealed_temperature
+
+from .conftest import Run, augmented, estimator, scalars, train
+
+
+def test_annealed_temperature_by_hand() -> None:
+    temperatures = [annealed_temperature(epoch, decay=0.5, wait=2, least=0.2) for epoch in range(7)]
+    assert temperatures == [1, 1, 1, 0.5, 0.25, 0.2, 0.2]
+    assert annealed_temperature(1000, 1.0, 0, 0.05) == 1, "no decay"
+    assert annealed_temperature(3, 0.99, 0, 0.05) == pytest.approx(0.970299)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature_decay": 0.0},
+        {"temperature_decay": 1.1},
+        {"temperature_min": 0.0},
+        {"temperature_min": 2.0},
+        {"temperature_wait": -1},
+    ],
+)
+def test_a_temperature_that_can_not_be_is_refused(settings: dict) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(settings))} "):
+        estimator(**settings)
+
+
+def test_the_temperature_is_in_the_buffer_and_in_the_best_checkpoint(estimator_run: Run) -> None:
+    path = estimator_run.folder / "checkpoints" / "best.ckpt"
+    assert float(torch.load(path, weights_only=True)["state_dict"]["network.temperature"]) == 0.25
+    assert AttentionEstimator.load_from_checkpoint(path).temperature == 0.25
+    assert scalars(estimator_run.folder)["temperature"] == [1, 1, 0.5, 0.25, 0.125]
+
+
+def test_the_last_checkpoint_holds_the_last_temperature(estimator_run: Run) -> None:
+    last = torch.load(estimator_run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert float(last["state_dict"]["network.temperature"]) == 0.125
+
+
+def test_the_temperature_changes_the_scores() -> None:
+    torch.manual_seed(0)
+    model, data = estimator(), augmented()
+    flat = model.attention_scores(data.dataset.x, data.graph)
+    model.network.temperature.fill_(0.25)
+    sharp = model.attention_scores(data.dataset.x, data.graph)
+    assert model.temperature == 0.25
+    assert sharp.square().sum() > flat.square().sum() + 1e-3
+
+
+def test_scores_are_the_mean_over_heads_and_need_no_gradient() -> None:
+    torch.manual_seed(0)
+    model, data = estimator(num_heads=4, width=8), augmented()
+    scores_LM = model.attention_scores(data.dataset.x, data.graph)
+    weights = model.network.attention_weights(data.dataset.x, (data.graph,))
+    assert not scores_LM.requires_grad
+    assert scores_LM.shape == (2, data.graph.num_edges)
+    for layer in range(2):
+        torch.testing.assert_close(scores_LM[layer], sum(weights[layer].T) / 4)
+
+
+def test_entropy_and_shares_of_the_attention_are_logged(tmp_path: Path) -> None:
+    model, data = estimator(lr=1e-9), augmented()  # so small a rate that the weights stay as they are
+    logged = scalars(train(tmp_path, model, data, epochs=1).folder)
+    graph = data.graph
+    rows = graph.rows()
+    for layer, p in enumerate(model.attention_scores(data.dataset.x, graph), start=1):
+        entropies = []
+        for node in range(graph.num_nodes):
+            row = p[rows == node].double()
+            entropies.append(-float((row * row.log()).sum()) / math.log(len(row)))
+        expected = sum(entropies) / len(entropies)
+        assert logged[f"attention/entropy_layer_{layer}"] == [pytest.approx(expected, abs=1e-4)]
+        for edge_type in EdgeType:
+            share = float(p[graph.edge_type == edge_type].sum() / p.sum())
+            key = f"attention/share_{edge_type.name.lower()}_layer_{layer}"
+            assert logged[key] == [pytest.approx(share, abs=1e-4)]
+
+
+def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
+    logged = scalars(train(tmp_path, estimator(), augmented(), epochs=7).folder)
+    assert len(logged["attention/entropy_layer_2"]) == 2, "epochs 0 and 5"
+    assert len(logged["val/loss"]) == 7
+
+
+def test_a_resumed_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", estimator(temperature_decay=0.9, temperature_wait=0), augmented(), epochs=4)
+    half = train(
+        tmp_path / "half", estimator(temperature_decay=0.9, temperature_wait=0), augmented(), epochs=4, max_steps=2
+    )
+    assert half.trainer.global_step == 2
+    resumed = train(
+        tmp_path / "resumed",
+        estimator(temperature_decay=0.9, temperature_wait=0),
+        augmented(),
+        epochs=4,
+        ckpt_path=str(half.folder / "checkpoints" / "last.ckpt"),
+    )
+    states = [
+        torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (whole, resumed)
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])

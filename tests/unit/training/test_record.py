@@ -1,0 +1,164 @@
+"""`run.json` and TensorBoard's files."""
+
+import json
+import os
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from spx.training import Spexphormer
+from spx.training.record import RECORD_FILE, peak_rss_mb
+
+from .conftest import Run, augmented, resampled, scalars, train, wide
+
+
+def read(run: Run) -> dict:
+    return json.loads((run.folder / RECORD_FILE).read_text())
+
+
+def test_the_record_says_what_was_run(wide_run: Run) -> None:
+    record = read(wide_run)
+    expected = {
+        "name": "wide",
+        "dataset": "toy",
+        "protocol": "public",
+        "split": 0,
+        "seed": 0,
+        "metric": "accuracy",
+        "num_nodes": 90,
+        "epochs": 6,
+        "attention_edges": 225,
+        "augmented_edges": wide_run.data.graph.num_edges,
+        "num_parameters": sum(parameter.numel() for parameter in wide_run.model.parameters()),
+        "config_files": ["a.yaml"],
+        "scores": None,
+        "checkpoint": str(wide_run.folder / "checkpoints" / "best.ckpt"),
+        "folder": str(wide_run.folder),
+        "peak_cuda_mb": None if not torch.cuda.is_available() else pytest.approx(0, abs=1e6),
+    }
+    assert {name: record[name] for name in expected} == expected
+    assert record["attention_edge_share"] == pytest.approx(225 / wide_run.data.graph.num_edges)
+    assert record["versions"]["torch"] == version("torch")
+    assert record["versions"]["spx"] == version("spx")
+
+
+def test_the_record_says_what_was_reached(wide_run: Run) -> None:
+    record, logged = read(wide_run), scalars(wide_run.folder)
+    assert record["val"] == pytest.approx(max(logged["val/accuracy"]))
+    assert record["best_epoch"] == logged["val/accuracy"].index(max(logged["val/accuracy"]))
+    assert record["test"] == pytest.approx(logged["test/accuracy"][-1])
+    best = Spexphormer.load_from_checkpoint(record["checkpoint"]).eval()
+    ((batch,),) = wide_run.data.test_dataloader()
+    with torch.no_grad():
+        right = (best(batch).argmax(1) == batch.y).float().mean()
+    assert record["test"] == pytest.approx(float(right))
+
+
+def test_the_record_says_what_it_took(wide_run: Run) -> None:
+    record, logged = read(wide_run), scalars(wide_run.folder)
+    assert 0 < record["seconds_per_epoch"] < record["seconds"]
+    assert record["seconds_per_epoch"] == pytest.approx(sum(sorted(logged["epoch_seconds"])[2:4]) / 2, rel=1e-4)
+    assert record["resampling_seconds"] == pytest.approx(sum(sorted(logged["resampling_seconds"])[2:4]) / 2, rel=1e-4)
+    assert logged["memory/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
+    assert record["peak_rss_mb"] <= peak_rss_mb()
+
+
+def test_the_record_of_stage_1(estimator_run: Run) -> None:
+    record = read(estimator_run)
+    edges = estimator_run.data.graph.num_edges
+    assert (record["name"], record["epochs"], record["best_epoch"], record["test"]) == ("estimator", 5, 3, None)
+    assert (record["attention_edges"], record["augmented_edges"], record["attention_edge_share"]) == (edges, edges, 1)
+    assert record["resampling_seconds"] is None
+    assert record["scores"] is None
+
+
+def test_the_recorded_value_is_the_metric_whatever_selected_the_checkpoint(estimator_run: Run) -> None:
+    assert read(estimator_run)["val"] == pytest.approx(scalars(estimator_run.folder)["val/accuracy"][3])
+
+
+def test_without_an_expander_there_is_no_augmented_graph_to_compare_with(tmp_path: Path) -> None:
+    run = train(tmp_path, wide(), augmented(expander_degree=0), epochs=1)
+    assert read(run)["attention_edge_share"] is None
+
+
+def test_the_score_file_that_was_used_is_recorded(tmp_path: Path, estimator_run: Run) -> None:
+    path = str(estimator_run.folder / "scores.safetensors")
+    run = train(tmp_path, wide(), resampled(scores=path, sampler="attention"), epochs=1)
+    assert read(run)["scores"] == path
+
+
+def test_a_test_alone_is_recorded_too(tmp_path: Path, wide_run: Run) -> None:
+    run = train(tmp_path, wide(), resampled(), name="first", epochs=1)
+    (run.folder / RECORD_FILE).unlink()
+    other = train(tmp_path, wide(), resampled(), name="second", epochs=1)
+    other.trainer.test(other.model, datamodule=other.data, ckpt_path=str(run.folder / "checkpoints" / "best.ckpt"))
+    assert read(other)["test"] == pytest.approx(float(other.trainer.callback_metrics["test/accuracy"]))
+    assert [path.name for path in other.folder.glob(".*")] == [], "no temporary file stays"
+
+
+def test_a_trial_run_writes_nothing(tmp_path: Path) -> None:
+    train(tmp_path, wide(), augmented(), fast_dev_run=True)
+    assert list(tmp_path.rglob(RECORD_FILE)) == []
+
+
+def test_tensorboard_shows_every_epoch(wide_run: Run) -> None:
+    logged = scalars(wide_run.folder)
+    for tag in (
+        *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr-AdamW"),
+        *("epoch_seconds", "resampling_seconds", "memory/peak_rss_mb"),
+    ):
+        assert len(logged[tag]) == 6, tag
+    assert len(logged["test/loss"]) == len(logged["test/accuracy"]) == 1
+    assert logged["lr-AdamW"] == pytest.approx(
+        [0.025, 0.05, *(0.05 * f for f in (0.9045, 0.6545, 0.3455, 0.0955))], 1e-3
+    )
+
+
+def test_tensorboard_shows_the_estimators_attention(estimator_run: Run) -> None:
+    tags = scalars(estimator_run.folder).keys()
+    shares = [f"share_{edge_type}" for edge_type in ("graph", "expander", "self_loop")]
+    assert {f"attention/{what}_layer_{layer}" for what in ("entropy", *shares) for layer in (1, 2)} <= tags
+    assert {"temperature", "epoch_seconds", "memory/peak_rss_mb", "train/loss", "val/loss"} <= tags
+    assert "resampling_seconds" not in tags, "stage 1 samples nothing"
+
+
+def test_tensorboard_shows_the_settings_with_the_metrics_reached(wide_run: Run) -> None:
+    logged, record = scalars(wide_run.folder), read(wide_run)
+    assert logged["best/val_accuracy"][-1] == pytest.approx(record["val"])
+    assert logged["best/test_accuracy"][-1] == pytest.approx(record["test"])
+    events = EventAccumulator(str(wide_run.folder))
+    events.Reload()
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["width"].number_value == 8
+    assert settings["lr"].number_value == pytest.approx(0.05)
+
+
+def test_peak_memory_is_that_of_this_process() -> None:
+    before = peak_rss_mb()
+    assert 50 < before < 100_000
+    block = torch.ones(60_000_000, dtype=torch.uint8)
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    assert peak_rss_mb() >= pages - 1
+    del block
+    assert peak_rss_mb() >= before
+
+
+def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = resampled()
+    draw = data.draw
+
+    def slow_draw(number: int) -> tuple:
+        time.sleep(0.2)
+        return draw(number)
+
+    monkeypatch.setattr(data, "draw", slow_draw)
+    logged = scalars(train(tmp_path, wide(), data, epochs=2).folder)
+    assert all(seconds >= 0.2 for seconds in logged["resampling_seconds"])
+    for whole, part in zip(logged["epoch_seconds"], logged["resampling_seconds"], strict=True):
+        assert whole > part

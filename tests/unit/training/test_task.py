@@ -1,0 +1,120 @@
+"""Losses and metrics against plain recomputation, the schedule by hand, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from spx.errors import ConfigError
+from spx.training.task import learning_rate_factor, make_metric
+
+from .conftest import augmented, estimator, resampled, train, wide
+
+
+def accuracy(probabilities: Tensor, y: Tensor) -> float:
+    return float((probabilities.argmax(1) == y).double().mean())
+
+
+def roc_auc(score: Tensor, positive: Tensor) -> float:
+    """How often a positive node ranks above a negative one; ties count half."""
+    difference = score[positive.bool()][:, None].double() - score[~positive.bool()].double()
+    return float((difference > 0).double().mean() + (difference == 0).double().mean() / 2)
+
+
+def test_learning_rate_factor_by_hand() -> None:
+    factors = [learning_rate_factor(epoch, warmup_epochs=3, max_epochs=7) for epoch in range(8)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 0.5 + 2**0.5 / 4, 0.5, 0.5 - 2**0.5 / 4, 0], abs=1e-12)
+    assert learning_rate_factor(9, 3, 7) == pytest.approx(0), "stays at 0 after the last epoch"
+    assert [learning_rate_factor(epoch, 0, 2) for epoch in range(3)] == pytest.approx([1, 0.5, 0])
+    assert [learning_rate_factor(epoch, 1, last) for epoch in (0, 1, 99) for last in (None, -1)] == [
+        0.5,
+        0.5,
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert learning_rate_factor(5, 5, 5) == 1, "no epoch left for the cosine"
+
+
+def test_metrics_of_hand_made_predictions() -> None:
+    assert float(make_metric("accuracy", "multiclass", 3)(torch.eye(3), torch.tensor([0, 1, 1]))) == pytest.approx(
+        2 / 3
+    )
+    scores, y = torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])
+    assert float(make_metric("roc_auc", "multiclass", 2)(scores, y)) == pytest.approx(0.75)
+    both = make_metric("roc_auc", "multilabel", 2)(torch.stack((scores, -scores), 1), torch.stack((y, y), 1))
+    assert float(both) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "num_outputs"),
+    [("roc_auc", "multiclass", 3), ("accuracy", "multilabel", 2), ("f1", "multiclass", 2)],
+)
+def test_a_metric_that_does_not_suit_the_task_is_refused(name: str, task: str, num_outputs: int) -> None:
+    with pytest.raises(ConfigError, match=f"The metric '{name}' doesn't suit a {task} task of {num_outputs} outputs"):
+        make_metric(name, task, num_outputs)
+
+
+@pytest.mark.parametrize("settings", [{"lr": 0.0}, {"weight_decay": -1.0}, {"warmup_epochs": -1}])
+def test_settings_of_the_optimiser_are_checked(settings: dict) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(settings))} "):
+        wide(**settings)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings"),
+    [
+        ("toy", {}),
+        ("toy-binary", {"metric": "roc_auc", "num_outputs": 2}),
+        ("toy-labels", {"metric": "roc_auc", "num_outputs": 4, "task": "multilabel"}),
+    ],
+)
+@pytest.mark.parametrize("eval_samples", [1, 3])
+def test_logged_values_are_those_of_the_mean_probabilities(
+    dataset: str, settings: dict, eval_samples: int, tmp_path: Path
+) -> None:
+    data = resampled(dataset, eval_batch_size=7, eval_samples=eval_samples)
+    run = train(tmp_path, wide(lr=0.02, **settings), data, epochs=2, test=True)
+    logged, trainer, model = dict(run.trainer.callback_metrics), run.trainer, run.model.eval()
+    multilabel = "task" in settings
+    with torch.no_grad():
+        logits = torch.stack([model.network(data.dataset.x, tables) for tables in data.evaluation_draws])
+    expected = (logits.sigmoid() if multilabel else logits.softmax(-1)).mean(0)
+
+    batches = trainer.predict(model, datamodule=data, ckpt_path="best")
+    assert torch.cat([batch["nodes"] for batch in batches]).equal(torch.arange(90))
+    probabilities = torch.cat([batch["probabilities"] for batch in batches])
+    torch.testing.assert_close(probabilities, expected, rtol=0, atol=1e-5)
+
+    nodes = data.dataset.split.test
+    p, y = expected[nodes], data.dataset.y[nodes]
+    if multilabel:
+        loss = torch.nn.functional.binary_cross_entropy(p, y)
+        metric = sum(roc_auc(p[:, label], y[:, label]) for label in range(4)) / 4
+    else:
+        loss = torch.nn.functional.nll_loss(p.log(), y)
+        metric = roc_auc(p[:, 1], y) if dataset == "toy-binary" else accuracy(p, y)
+    assert float(logged["test/loss"]) == pytest.approx(float(loss), abs=1e-4), "a mean over nodes, not over batches"
+    assert float(logged[f"test/{model.metric_name}"]) == pytest.approx(metric, abs=1e-4), "of all batches at once"
+
+
+def test_training_logs_the_loss_and_metric_of_the_training_nodes(tmp_path: Path) -> None:
+    model, data = estimator(norm="graph"), augmented()
+    nodes = data.dataset.split.train
+    with torch.no_grad():
+        logits = model.network(data.dataset.x, (data.graph,))[nodes]
+    logged = train(tmp_path, model, data, epochs=1).trainer.callback_metrics
+    y = data.dataset.y[nodes]
+    assert float(logged["train/loss"]) == pytest.approx(float(torch.nn.functional.cross_entropy(logits, y)), abs=1e-5)
+    assert float(logged["train/accuracy"]) == pytest.approx(accuracy(logits, y), abs=1e-6)
+
+
+def test_the_optimiser_and_its_schedule(tmp_path: Path) -> None:
+    run = train(tmp_path, wide(lr=0.03, weight_decay=0.2, warmup_epochs=2), resampled(), epochs=2)
+    (optimizer,) = run.trainer.optimizers
+    assert type(optimizer) is torch.optim.AdamW
+    assert optimizer.param_groups[0]["weight_decay"] == 0.2
+    assert optimizer.param_groups[0]["initial_lr"] == 0.03
+    assert run.trainer.lr_scheduler_configs[0].interval == "epoch"
