@@ -31,14 +31,5 @@ class AugmentedGraphData(GraphData):
     def train_dataloader(self) -> DataLoader:
         return self.whole_graph_loader(self.whole_graph_batch((self.graph,), "train"))
 
-    def val_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("predict")
-
-    def _evaluation_loader(self, part: str) -> DataLoader:
+    def evaluation_loader(self, part: str) -> DataLoader:
         return self.whole_graph_loader([self.whole_graph_batch((self.graph,), part)])

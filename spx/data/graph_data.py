@@ -13,8 +13,6 @@ from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import ExpanderKind, build_expander
 
-PARTS = ("train", "val", "test")
-
 
 class GraphData(L.LightningDataModule):
     """One graph with a split, loaded when first asked for.
@@ -90,6 +88,19 @@ class GraphData(L.LightningDataModule):
         if part == "predict":
             return torch.arange(self.dataset.num_nodes)
         return self.dataset.split._asdict()[part]
+
+    def evaluation_loader(self, part: str) -> DataLoader:
+        """Batches of "val", "test" or "predict", each a list of R draws over the same judged nodes."""
+        raise NotImplementedError
+
+    def val_dataloader(self) -> DataLoader:
+        return self.evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self.evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        return self.evaluation_loader("predict")
 
     def whole_graph_batch(self, neighborhoods: tuple, part: str) -> NodeBatch:
         """All nodes enter, those of `part` are judged."""

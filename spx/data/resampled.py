@@ -164,16 +164,7 @@ class ResampledGraphData(GraphData):
             generator=torch.Generator(),  # the global stream is dropout's
         )
 
-    def val_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("test")
-
-    def predict_dataloader(self) -> DataLoader:
-        return self._evaluation_loader("predict")
-
-    def _evaluation_loader(self, part: str) -> DataLoader:
+    def evaluation_loader(self, part: str) -> DataLoader:
         if self.eval_batch_size is None:
             return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
         dataset = CoreNodeBatches(self.nodes_of(part), self.evaluation_draws, self.dataset.x, self.dataset.y)

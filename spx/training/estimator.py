@@ -41,6 +41,8 @@ class AttentionEstimator(NodeTask):
         temperature_decay: gamma; 1 keeps T at 1.
         temperature_wait: epochs at T = 1 before it falls.
         temperature_min: T_min.
+        log_attention_every: epochs between logs of the attention's entropy and shares, each for one more forward pass
+            in validation; 0: never.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -64,6 +66,7 @@ class AttentionEstimator(NodeTask):
         temperature_decay: float = 0.99,
         temperature_wait: int = 5,
         temperature_min: float = 0.05,
+        log_attention_every: int = 5,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -108,11 +111,9 @@ class AttentionEstimator(NodeTask):
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
         super().validation_step(draws, batch_idx)
-        if self.log_attention_every and self.current_epoch % self.log_attention_every == 0:
+        every = self.hparams.log_attention_every
+        if every and self.current_epoch % every == 0:
             self._log_attention(draws)
-
-    log_attention_every = 5
-    """Epochs between looks at the attention; each costs one more forward pass."""
 
     def _log_attention(self, draws: Draws) -> None:
         (batch,) = draws
