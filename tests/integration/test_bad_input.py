@@ -89,7 +89,7 @@ def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str
     [
         (["--data.k", "[2]"], ["k is [2], of length 1", "2 layers", "Give one for each"]),
         (["--data.k", "[2, 0]"], ["k is [2, 0]", "at least 1"]),
-        (["--data.batch_size", "0"], ["batch_size is 0", "at least 1"]),
+        (["--data.batch_size", "0"], ["batch_size is 0", "at least 2"]),
         (["--model.num_heads", "3"], ["num_heads is 3, which doesn't divide width 8", "Choose a divisor"]),
         (["--model.dropout", "1.5"], ["dropout is 1.5", "from 0 to below 1"]),
         (["--model.lr", "0"], ["lr is 0", "above 0"]),

@@ -20,10 +20,10 @@ NUM_NODES = 60
 # The authors' settings: layers, heads, width, k, dropout, pre- and post-layers, core nodes, peak rate, epochs. Batches
 # of 10,000 core nodes are all of Actor's and Photo's, written as none.
 PUBLISHED_WIDE = {
-    "actor": (3, 4, 32, [2, 2, 2], 0.5, 1, 1, None, 0.01, 100),
+    "actor": (3, 4, 32, [2, 2, 2], 0.5, 1, 1, 10_000, 0.01, 100),
     "minesweeper": (4, 4, 32, [12, 5, 5, 5], 0.2, 0, 1, None, 0.01, 80),
     "tolokers": (4, 4, 32, [12, 10, 10, 10], 0.25, 1, 1, None, 0.01, 200),
-    "photo": (4, 2, 56, [5, 5, 5, 5], 0.5, 1, 1, None, 0.01, 100),
+    "photo": (4, 2, 56, [5, 5, 5, 5], 0.5, 1, 1, 10_000, 0.01, 100),
     "computer": (4, 2, 80, [5, 5, 5, 5], 0.5, 1, 1, None, 0.001, 150),
     "cs": (4, 2, 64, [5, 5, 5, 5], 0.4, 1, 1, None, 0.002, 120),
     "physics": (4, 2, 64, [5, 5, 5, 5], 0.4, 0, 1, None, 0.001, 80),
