@@ -17,8 +17,8 @@ NAMES = ("estimator", "wide", "exphormer", "gcn")
 FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("*/*.yaml") if path.parent.name != OVERLAYS)
 NUM_NODES = 60
 
-# The authors' settings: layers, heads, width, k, dropout, pre- and post-layers, core nodes, peak rate, epochs. Batches
-# of 10,000 core nodes are all of Actor's and Photo's, written as none.
+# The authors' settings: layers, heads, width, k, dropout, pre- and post-layers, core nodes, peak rate, epochs;
+# "all" is written as none.
 PUBLISHED_WIDE = {
     "actor": (3, 4, 32, [2, 2, 2], 0.5, 1, 1, 10_000, 0.01, 100),
     "minesweeper": (4, 4, 32, [12, 5, 5, 5], 0.2, 0, 1, None, 0.01, 80),

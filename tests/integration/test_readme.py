@@ -1,0 +1,31 @@
+"""What the README shows runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    short, replaced = re.subn(r"max_epochs=\d+", "max_epochs=1", example)
+    assert replaced == 2
+    monkeypatch.chdir(tmp_path)
+    exec(compile(short, "README.md", "exec"), {})
+    assert (tmp_path / "scores.safetensors").is_file()
+
+
+def test_every_path_and_target_that_the_readme_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+    datasets = {path.name for path in (ROOT / "configs").iterdir()}
+    for target in re.findall(r"^    make ([a-z-]+)", README, flags=re.MULTILINE):
+        assert target in datasets or re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for config in re.findall(r"configs/[a-z-]+/[a-z-]+\.yaml", README):
+        assert (ROOT / config).is_file(), config
