@@ -10,9 +10,7 @@ from spx.errors import DatasetError
 from .raw_files import write_heterophilous
 
 
-@pytest.mark.parametrize(
-    ("name", "close"), [("minesweper", "minesweeper"), ("arxiv", "ogbn-arxiv"), ("Cora", "cora")]
-)
+@pytest.mark.parametrize(("name", "close"), [("minesweper", "minesweeper"), ("arxiv", "ogbn-arxiv"), ("Cora", "cora")])
 def test_unknown_dataset_lists_close_matches_and_all_names(tmp_path: Path, name: str, close: str) -> None:
     with pytest.raises(DatasetError, match=f"unknown dataset '{name}'; did you mean .*{close}") as caught:
         load_dataset(name, tmp_path)
@@ -25,9 +23,7 @@ def test_unknown_dataset_without_a_close_match(tmp_path: Path) -> None:
 
 
 def test_unknown_protocol(tmp_path: Path) -> None:
-    with pytest.raises(
-        DatasetError, match=r"unknown split protocol 'papers'; did you mean paper.*public, paper"
-    ):
+    with pytest.raises(DatasetError, match=r"unknown split protocol 'papers'; did you mean paper.*public, paper"):
         load_dataset("minesweeper-sim", tmp_path, protocol="papers")
 
 

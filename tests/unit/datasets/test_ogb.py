@@ -20,9 +20,7 @@ def assert_split(split: tuple[torch.Tensor, ...], known: Known) -> None:
 
 @pytest.mark.parametrize("block_bytes", [16, 1 << 26])
 @pytest.mark.parametrize("kind", KINDS)
-def test_labels_edges_and_split(
-    tmp_path: Path, kind: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_edges_and_split(tmp_path: Path, kind: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ogb, "_BLOCK_BYTES", block_bytes)
     known = write_ogb(tmp_path, kind)
     dataset = load_dataset(f"ogbn-{kind}", tmp_path)

@@ -82,9 +82,7 @@ def test_wikics_has_one_test_mask_for_all_splits(tmp_path: Path) -> None:
     assert not torch.equal(first.split.train, last.split.train)
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"), [("cora", "Cora"), ("citeseer", "CiteSeer"), ("pubmed", "PubMed")]
-)
+@pytest.mark.parametrize(("name", "folder"), [("cora", "Cora"), ("citeseer", "CiteSeer"), ("pubmed", "PubMed")])
 def test_planetoid(tmp_path: Path, name: str, folder: str) -> None:
     known = write_planetoid(tmp_path, folder)
     dataset = load_dataset(name, tmp_path)

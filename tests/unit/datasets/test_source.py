@@ -139,9 +139,7 @@ def test_a_damaged_raw_file_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / CACHE).exists()
 
 
-def test_a_missing_package_is_not_taken_for_a_damaged_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_not_taken_for_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_heterophilous(tmp_path)
     monkeypatch.setitem(sys.modules, "torch_geometric.datasets", None)
     with pytest.raises(ImportError):

@@ -129,9 +129,7 @@ def test_balanced_split_is_a_partition_with_a_cap(labels: list[int], seed: int) 
 def masked_graph(num_splits: int = 2) -> GraphTensors:
     ranks = torch.from_numpy(np.random.default_rng(0).random((num_splits, 12)).argsort(1))
     masks = (ranks < 6, (ranks >= 6) & (ranks < 9), ranks >= 9)
-    return GraphTensors(
-        torch.zeros(12, 1), torch.zeros(2, 0, dtype=torch.int64), torch.arange(12) % 2, *masks
-    )
+    return GraphTensors(torch.zeros(12, 1), torch.zeros(2, 0, dtype=torch.int64), torch.arange(12) % 2, *masks)
 
 
 def test_fixed_rule_reads_the_mask_of_its_index() -> None:
