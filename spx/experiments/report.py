@@ -60,7 +60,7 @@ def print_report(summary: dict[str, Any], runs: list[FinishedRun], summary_path:
 def next_command(summary: dict[str, Any]) -> str:
     """What to try after this study."""
     if summary["dataset"] == "minesweeper-sim" and summary["config"] == WIDE:
-        return 'make cora, or on this set again: make minesweeper-sim SEEDS="0 1 2"'
+        return 'make actor, or on this set again: make minesweeper-sim SEEDS="0 1 2"'
     target = f"make {summary['dataset']}"
     if summary["config"] != WIDE or summary["overlay"]:
         return "make results"
