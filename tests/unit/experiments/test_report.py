@@ -56,7 +56,7 @@ def test_numbers():
 @pytest.mark.parametrize(
     ("dataset", "config", "overlay", "runs", "part"),
     [
-        ("minesweeper-sim", "wide", None, 1, "make cora"),
+        ("minesweeper-sim", "wide", None, 1, "make actor"),
         ("actor", "wide", None, 1, 'SEEDS="0 1 2"'),
         ("actor", "wide", None, 3, "CONFIG=exphormer"),
         ("actor", "gcn", None, 3, "make results"),
