@@ -37,8 +37,13 @@ class SparseAttention(nn.Module):
         self.value_scale = nn.Parameter(torch.tensor(INITIAL_VALUE_SCALE)) if normalize_values else None
 
     def forward(
-        self, x: Tensor, neighborhood: Neighborhood, edge_embedding: Tensor, temperature: Tensor | float = 1.0
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x: Tensor,
+        neighborhood: Neighborhood,
+        edge_embedding: Tensor,
+        temperature: Tensor | float = 1.0,
+        need_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """Attend.
 
         Args:
@@ -46,9 +51,10 @@ class SparseAttention(nn.Module):
             neighborhood: of the N attending nodes, positions among the N_in.
             edge_embedding: [3, edge_width].
             temperature: T.
+            need_weights: whether the weights are returned; they carry no gradient.
 
         Returns:
-            [N, width] and the weights as `spx.nn.functional.attend` gives them.
+            [N, width], and the weights or None as `spx.nn.functional.attend` gives them.
         """
         num_nodes = neighborhood.num_nodes
         value = self._heads(self.value(x))
@@ -62,6 +68,7 @@ class SparseAttention(nn.Module):
             self._heads(self.edge_scale(edge_embedding)),
             self.edge_bias(edge_embedding),
             temperature,
+            need_weights,
         )
         return out.flatten(1), weights
 

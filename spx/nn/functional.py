@@ -10,7 +10,7 @@ after Exphormer (arXiv 2303.06147) and Spexphormer (arXiv 2411.16278). Scores, s
 in at least float32, whatever autocast is on. The clamp bounds each exponential to [e^-8, e^8], so the softmax
 needs no running maximum.
 
-Indices are widened to int64 before a gather: the gather's backward is up to nine times faster so on the CPU.
+Both layouts are rows of edges to the kernels (`spx.kernels.row_attention`); `spx.nn.plain` has the formula written out.
 
 Letters: N attending nodes, N_in nodes attended to, H heads, D head width, M ragged edges, K sampled degree.
 """
@@ -20,8 +20,9 @@ import math
 import torch
 from torch import Tensor
 
-from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph
+from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable
+from spx.kernels.row_attention import row_attention, row_attention_weights
 
 SCORE_BOUND = 8.0
 
@@ -36,7 +37,8 @@ def attend(
     edge_scale: Tensor,
     edge_bias: Tensor,
     temperature: Tensor | float = 1.0,
-) -> tuple[Tensor, Tensor]:
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
     """Attention of N nodes over their neighbourhoods.
 
     Args:
@@ -46,52 +48,38 @@ def attend(
         edge_scale: E1, [3, H, D].
         edge_bias: E2, [3, H].
         temperature: T, above 0.
+        need_weights: whether the weights are returned; they carry no gradient.
 
     Returns:
-        `out` [N, H, D], and the weights p: [M, H] for CSR, [N, K, H] for a table. A node with an empty row gets zero.
+        `out` [N, H, D], and the weights p or None: [M, H] for CSR, [N, K, H] for a table. A node with an empty row
+        gets zero.
     """
-    attention = _attend_ragged if isinstance(neighborhood, AttentionGraph) else _attend_regular
-    with torch.autocast(query.device.type, enabled=False):
-        query, key, value, edge_scale, edge_bias = map(_at_least_fp32, (query, key, value, edge_scale, edge_bias))
-        query = query / math.sqrt(query.shape[-1])
-        typed_query = (query[:, None] * edge_scale).flatten(0, 1)  # [N * 3, H, D], E1 folded into Q
-        return attention(typed_query, key, value, neighborhood, edge_bias, temperature)
+    device = query.device
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":  # the CUDA kernel reads half precision as it is and computes in float32
+            query, key, value = map(_at_least_fp32, (query, key, value))
+        edge_scale, edge_bias = _at_least_fp32(edge_scale) / math.sqrt(query.shape[-1]), _at_least_fp32(edge_bias)
+        temperature = torch.as_tensor(temperature, dtype=edge_scale.dtype, device=device)
+        edges = _edges(neighborhood)
+        out, mass = row_attention(query, key, value, *edges, edge_scale, edge_bias, temperature)
+        if not need_weights:
+            return out, None
+        weights = row_attention_weights(mass, query, key, *edges, edge_scale, edge_bias, temperature)
+        return out, weights if isinstance(neighborhood, AttentionGraph) else weights.unflatten(0, (out.shape[0], -1))
+
+
+def _edges(neighborhood: Neighborhood) -> tuple[Tensor, Tensor, Tensor]:
+    """Row pointers, sources and types; a table's rows all have K edges."""
+    if isinstance(neighborhood, AttentionGraph):
+        return tuple(neighborhood)
+    neighbors, edge_type = neighborhood
+    num_nodes, k = neighbors.shape
+    return torch.arange(0, (num_nodes + 1) * k, k, device=neighbors.device), neighbors.flatten(), edge_type.flatten()
 
 
 def segment_sum(values: Tensor, indptr: Tensor) -> Tensor:
     """Sum of each CSR row: `values` [M, ...] to [N, ...], without scatter or atomics."""
     return _SegmentSum.apply(values, indptr)
-
-
-def _attend_ragged(
-    typed_query: Tensor, key: Tensor, value: Tensor, graph: AttentionGraph, edge_bias: Tensor, temperature: Tensor
-) -> tuple[Tensor, Tensor]:
-    rows, source, edge_type = graph.rows(), graph.source.long(), graph.edge_type.long()
-    of_edge = typed_query.index_select(0, rows * NUM_EDGE_TYPES + edge_type)
-    logits = (of_edge * key.index_select(0, source)).sum(-1) + edge_bias.index_select(0, edge_type)
-    mass = _bounded_exp(logits, temperature)
-    weights = mass / segment_sum(mass, graph.indptr).index_select(0, rows)
-    out = segment_sum(weights.unsqueeze(-1) * value.index_select(0, source), graph.indptr)
-    return out, weights
-
-
-def _attend_regular(
-    typed_query: Tensor, key: Tensor, value: Tensor, table: NeighborTable, edge_bias: Tensor, temperature: Tensor
-) -> tuple[Tensor, Tensor]:
-    num_nodes, k = table.neighbors.shape
-    neighbors, edge_type = table.neighbors.flatten().long(), table.edge_type.long()
-    first_type = NUM_EDGE_TYPES * torch.arange(num_nodes, device=neighbors.device).unsqueeze(1)
-    of_edge = typed_query.index_select(0, (first_type + edge_type).flatten())
-    logits = (of_edge * key.index_select(0, neighbors)).sum(-1) + edge_bias.index_select(0, edge_type.flatten())
-    mass = _bounded_exp(logits.unflatten(0, (num_nodes, k)), temperature)
-    weights = mass / mass.sum(1, keepdim=True)
-    gathered = value.index_select(0, neighbors).unflatten(0, (num_nodes, k))
-    out = (weights.unsqueeze(-1) * gathered).sum(1)
-    return out, weights
-
-
-def _bounded_exp(logits: Tensor, temperature: Tensor | float) -> Tensor:
-    return (logits / temperature).clamp(-SCORE_BOUND, SCORE_BOUND).exp()
 
 
 def _at_least_fp32(tensor: Tensor) -> Tensor:

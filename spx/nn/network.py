@@ -1,6 +1,6 @@
 """The graph Transformer. The narrow estimator and the wide network are two settings of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -84,10 +84,15 @@ class TransformerLayer(nn.Module):
         self.norm2 = make_norm(norm, width)
 
     def forward(
-        self, x: Tensor, neighborhood: Neighborhood, edge_embedding: Tensor, temperature: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """[N_in, width] to [N, width], and the attention weights."""
-        attended, weights = self.attention(x, neighborhood, edge_embedding, temperature)
+        self,
+        x: Tensor,
+        neighborhood: Neighborhood,
+        edge_embedding: Tensor,
+        temperature: Tensor,
+        need_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """[N_in, width] to [N, width], and the attention weights where they are needed."""
+        attended, weights = self.attention(x, neighborhood, edge_embedding, temperature, need_weights)
         h = self.norm1(x[: neighborhood.num_nodes] + self.dropout(attended))
         return self.norm2(h + self.ffn(h)), weights
 
@@ -157,20 +162,21 @@ class GraphTransformer(nn.Module):
             x: [N_0, F] features of the nodes that enter the first layer.
             neighborhoods: L of them, first layer first, or one that all layers share.
         """
-        return self._run(x, neighborhoods)[0]
+        h = self.pre(self.encoder(x))
+        for layer, neighborhood in self._with_layers(neighborhoods):
+            h, _ = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
+        return self.head(h)
 
-    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> list[Tensor]:
-        """The weights p of every layer, each [M, H] or [N, K, H]."""
-        return self._run(x, neighborhoods)[1]
+    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Iterator[Tensor]:
+        """The weights p of one layer after the other, each [M, H] or [N, K, H]; they carry no gradient."""
+        h = self.pre(self.encoder(x))
+        for layer, neighborhood in self._with_layers(neighborhoods):
+            h, weights = layer(h, neighborhood, self.edge_embedding.weight, self.temperature, need_weights=True)
+            yield weights
 
-    def _run(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> tuple[Tensor, list[Tensor]]:
+    def _with_layers(self, neighborhoods: Sequence[Neighborhood]) -> list[tuple[TransformerLayer, Neighborhood]]:
         if len(neighborhoods) == 1:
             neighborhoods = tuple(neighborhoods) * len(self.layers)
         if len(neighborhoods) != len(self.layers):
             raise ConfigError(f"There are {len(neighborhoods)} neighbourhoods for {len(self.layers)} layers.")
-        h = self.pre(self.encoder(x))
-        weights = []
-        for layer, neighborhood in zip(self.layers, neighborhoods, strict=True):
-            h, weights_of_layer = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
-            weights.append(weights_of_layer)
-        return self.head(h), weights
+        return list(zip(self.layers, neighborhoods, strict=True))

@@ -128,4 +128,8 @@ class AttentionEstimator(NodeTask):
     @torch.no_grad()
     def attention_scores(self, x: Tensor, graph: AttentionGraph) -> Tensor:
         """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M]."""
-        return torch.stack([weights.mean(-1) for weights in self.network.attention_weights(x, (graph,))])
+        scores_LM = torch.empty(self.num_layers, graph.num_edges, device=x.device)
+        for layer, weights in enumerate(self.network.attention_weights(x, (graph,))):
+            scores_LM[layer] = weights.mean(-1) if weights.shape[-1] > 1 else weights[:, 0]
+            del weights  # before the next layer makes its own
+        return scores_LM

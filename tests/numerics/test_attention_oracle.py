@@ -1,7 +1,9 @@
-"""Both layouts of the attention against a dense masked softmax, in float64 to 1e-10, outputs and all gradients."""
+"""Every implementation of the attention, over both layouts, against a dense masked softmax: outputs and all gradients,
+in float64 to 1e-10."""
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -11,8 +13,12 @@ from torch import Tensor
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable
+from spx.kernels import cpu_attention, row_attention, torch_attention
 from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood, attend, segment_sum
+from spx.nn.plain import plain_attend
+
+Attend = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Inputs(NamedTuple):
@@ -72,13 +78,23 @@ def dense_attention(leaves: Inputs, neighborhood: Neighborhood, temperature: flo
     return out, each[rows, source, edge_type]
 
 
+@pytest.fixture(params=["compiled", "torch", "plain"])
+def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Attend:
+    """`attend` with weights, by each implementation."""
+    if request.param == "plain":
+        return plain_attend
+    module = {"compiled": cpu_attention, "torch": torch_attention}[request.param]
+    monkeypatch.setattr(row_attention, "implementation", lambda device, dtype: module)
+    monkeypatch.setattr(torch_attention, "CHUNK_ELEMENTS", 80)  # several ranges of rows
+    return lambda *args: attend(*args, need_weights=True)
+
+
 def results(out: Tensor, weights: Tensor, leaves: Inputs) -> tuple[Tensor, ...]:
-    """Outputs, weights and the gradient of each leaf under fixed random cotangents of both."""
-    weights = weights.reshape(-1, weights.shape[-1])
+    """Outputs, weights and the gradient of each leaf under a fixed random cotangent of the outputs."""
     stream = torch.Generator().manual_seed(99)
-    cotangents = [torch.randn(t.shape, generator=stream, dtype=t.dtype) for t in (out, weights)]
-    loss = sum((c * t).sum() for c, t in zip(cotangents, (out, weights), strict=True))
-    return out, weights, *torch.autograd.grad(loss, leaves)
+    cotangent = torch.randn(out.shape, generator=stream, dtype=out.dtype)
+    gradients = torch.autograd.grad((cotangent * out).sum(), leaves)
+    return out, weights.reshape(-1, weights.shape[-1]), *gradients
 
 
 def assert_equal(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...], atol: float = 1e-10) -> None:
@@ -122,44 +138,48 @@ CASES = pytest.mark.parametrize(
 
 
 @CASES
-def test_ragged_attention_equals_the_dense_softmax(heads: int, temperature: float, scale: float) -> None:
+def test_ragged_attention_equals_the_dense_softmax(
+    attention: Attend, heads: int, temperature: float, scale: float
+) -> None:
     graph, leaves = ragged_neighborhood(), inputs(14, 14, heads, scale=scale)
     degrees = graph.degrees()
     assert degrees.min() == 1
     assert degrees.max() >= 14, "rows must be of very different degree"
-    actual = results(*attend(*leaves[:3], graph, *leaves[3:], temperature), leaves)
+    actual = results(*attention(*leaves[:3], graph, *leaves[3:], temperature), leaves)
     assert_equal(actual, results(*dense_attention(leaves, graph, temperature), leaves))
 
 
 @CASES
-def test_regular_attention_equals_the_dense_softmax(heads: int, temperature: float, scale: float) -> None:
+def test_regular_attention_equals_the_dense_softmax(
+    attention: Attend, heads: int, temperature: float, scale: float
+) -> None:
     table, leaves = regular_neighborhood(), inputs(9, 14, heads, scale=scale)
-    actual = results(*attend(*leaves[:3], table, *leaves[3:], temperature), leaves)
+    actual = results(*attention(*leaves[:3], table, *leaves[3:], temperature), leaves)
     assert_equal(actual, results(*dense_attention(leaves, table, temperature), leaves))
 
 
 @CASES
-def test_both_layouts_agree_on_the_same_edges(heads: int, temperature: float, scale: float) -> None:
+def test_both_layouts_agree_on_the_same_edges(attention: Attend, heads: int, temperature: float, scale: float) -> None:
     table, leaves = regular_neighborhood(num_nodes=14), inputs(14, 14, heads, scale=scale)
-    regular = results(*attend(*leaves[:3], table, *leaves[3:], temperature), leaves)
-    assert_equal(results(*attend(*leaves[:3], as_csr(table), *leaves[3:], temperature), leaves), regular)
+    regular = results(*attention(*leaves[:3], table, *leaves[3:], temperature), leaves)
+    assert_equal(results(*attention(*leaves[:3], as_csr(table), *leaves[3:], temperature), leaves), regular)
 
 
-def test_the_shapes_of_weights_and_outputs() -> None:
+def test_the_shapes_of_weights_and_outputs(attention: Attend) -> None:
     leaves = inputs(14, 14)
-    out, weights = attend(*leaves[:3], ragged_neighborhood(), *leaves[3:])
+    out, weights = attention(*leaves[:3], ragged_neighborhood(), *leaves[3:])
     assert out.shape == (14, 3, 4)
     assert weights.shape == (ragged_neighborhood().num_edges, 3)
     torch.testing.assert_close(segment_sum(weights, ragged_neighborhood().indptr), torch.ones(14, 3).double())
     leaves = inputs(9, 14)
-    out, weights = attend(*leaves[:3], regular_neighborhood(), *leaves[3:])
+    out, weights = attention(*leaves[:3], regular_neighborhood(), *leaves[3:])
     assert out.shape == (9, 3, 4)
     assert weights.shape == (9, 6, 3)
     torch.testing.assert_close(weights.sum(1), torch.ones(9, 3).double())
 
 
 @pytest.mark.parametrize("layout", ["ragged", "regular"])
-def test_beyond_the_clamp_no_gradient_flows(layout: str) -> None:
+def test_beyond_the_clamp_no_gradient_flows(attention: Attend, layout: str) -> None:
     """Some edges beyond +8, some beyond -8, some within: those within alone move their keys."""
     sources, types = torch.tensor([[0, 1, 2, 3]], dtype=torch.int32), torch.zeros(1, 4, dtype=torch.uint8)
     table = NeighborTable(sources, types)
@@ -167,7 +187,7 @@ def test_beyond_the_clamp_no_gradient_flows(layout: str) -> None:
     query = torch.ones(1, 1, 1, dtype=torch.float64, requires_grad=True)
     value = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64).view(4, 1, 1)
     scale, bias = torch.ones(3, 1, 1, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
-    out, weights = attend(query, key, value, as_csr(table) if layout == "ragged" else table, scale, bias)
+    out, weights = attention(query, key, value, as_csr(table) if layout == "ragged" else table, scale, bias)
     expected = torch.tensor([8.0, -8.0, 1.0, 7.9], dtype=torch.float64).softmax(0)
     torch.testing.assert_close(weights.flatten(), expected, rtol=0, atol=1e-12)
     out.sum().backward()
@@ -184,7 +204,7 @@ def test_the_cases_reach_the_clamp_on_both_sides() -> None:
     assert (logits.abs() < 8).sum() > 100
 
 
-def test_an_empty_row_gives_zero_and_disturbs_no_other() -> None:
+def test_an_empty_row_gives_zero_and_disturbs_no_other(attention: Attend) -> None:
     full = ragged_neighborhood()
     empty = (3, 13)
     rows = full.rows()
@@ -192,8 +212,8 @@ def test_an_empty_row_gives_zero_and_disturbs_no_other() -> None:
     indptr = torch.cat((torch.zeros(1, dtype=torch.int64), rows[keep].bincount(minlength=14).cumsum(0)))
     graph = AttentionGraph(indptr, full.source[keep], full.edge_type[keep]).check()
     leaves = inputs(14, 14)
-    out, weights = attend(*leaves[:3], graph, *leaves[3:])
-    expected, expected_weights = attend(*leaves[:3], full, *leaves[3:])
+    out, weights = attention(*leaves[:3], graph, *leaves[3:])
+    expected, expected_weights = attention(*leaves[:3], full, *leaves[3:])
     assert not out[list(empty)].any()
     others = [node for node in range(14) if node not in empty]
     torch.testing.assert_close(out[others], expected[others], rtol=0, atol=1e-12)
@@ -237,7 +257,13 @@ def test_bf16_inputs_are_summed_in_fp32(layout: str) -> None:
     query, key, value = torch.zeros(1, 2, 4, **half), torch.zeros(1, 2, 4, **half), torch.full((1, 2, 4), 1e4, **half)
     with torch.autocast("cpu", torch.bfloat16):
         out, weights = attend(
-            query, key, value, many_neighbours(layout), torch.ones(3, 2, 4, **half), torch.zeros(3, 2, **half)
+            query,
+            key,
+            value,
+            many_neighbours(layout),
+            torch.ones(3, 2, 4, **half),
+            torch.zeros(3, 2, **half),
+            need_weights=True,
         )
     assert out.dtype == weights.dtype == torch.float32
     total = weights.sum(0 if layout == "ragged" else 1).flatten()
@@ -262,7 +288,7 @@ def test_under_autocast_the_block_is_as_exact_as_its_projections(layout: str) ->
     for name in Inputs._fields:
         record(name)
     with torch.autocast("cpu", torch.bfloat16):
-        out, weights = block(x, neighborhood, embedding, torch.tensor(0.3))
+        out, weights = block(x, neighborhood, embedding, torch.tensor(0.3), need_weights=True)
     assert {tensor.dtype for tensor in projected.values()} == {torch.bfloat16}, "autocast must be on"
     assert out.dtype == weights.dtype == torch.float32
     heads = {name: tensor.double().unflatten(-1, (2, -1)) for name, tensor in projected.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "spx"
-PURE = ["graph", "nn", "analysis"]
+PURE = ["kernels", "graph", "nn", "analysis"]
 LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric", "torchmetrics", "jsonargparse"}
 
 
@@ -66,8 +66,9 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
 @pytest.mark.parametrize(
     ("room", "allowed"),
     [
-        ("graph", {"graph", "errors"}),
-        ("nn", {"nn", "graph", "errors"}),
+        ("kernels", {"kernels"}),
+        ("graph", {"graph", "kernels", "errors"}),
+        ("nn", {"nn", "graph", "kernels", "errors"}),
         ("analysis", {"analysis", "nn", "graph", "errors"}),
     ],
 )
@@ -90,13 +91,13 @@ def test_importing_the_pure_rooms_loads_no_lightning() -> None:
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
         f"loaded = {LIGHTNING!r} & set(sys.modules)\nassert not loaded, loaded\n"
         "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('spx.')}\n"
-        "assert rooms == {'graph', 'nn', 'analysis', 'errors'}, rooms\n"
+        "assert rooms == {'kernels', 'graph', 'nn', 'analysis', 'errors'}, rooms\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("room", ["graph", "nn"])
+@pytest.mark.parametrize("room", ["kernels", "graph", "nn"])
 def test_a_pure_room_reads_no_environment_variable(room: str) -> None:
     for path in files_of(room):
         assert "environ" not in path.read_text(), path

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from spx.errors import ConfigError, DatasetError
-from spx.graph import sampling
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
@@ -64,51 +63,6 @@ def test_distinct_edges_or_the_whole_row(sampler: SamplerName, k: int) -> None:
     assert table.edge_type.dtype == torch.uint8
     assert (table.num_nodes, table.num_edges) == (80, 80 * k)
     assert_valid(graph, table, k)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("chunk_edges", [1, 5, 37, 400])
-@pytest.mark.parametrize("k", [2, 6])
-def test_chunks_keep_the_draw_valid(
-    monkeypatch: pytest.MonkeyPatch, sampler: SamplerName, chunk_edges: int, k: int
-) -> None:
-    """With rows longer than a chunk among them."""
-    graph = graph_of()
-    weights = weights_of(graph)
-    whole = sample_neighbors(graph, weights, k, 1, sampler)
-    monkeypatch.setattr(sampling, "CHUNK_EDGES", chunk_edges)
-    table = sample_neighbors(graph, weights, k, 1, sampler)
-    assert_valid(graph, table, k)
-    if sampler == "top":
-        assert all(map(torch.equal, table, whole))
-
-
-@pytest.mark.parametrize("chunk_edges", [1, 5, 37, 400, 10_000])
-def test_chunks_cover_each_row_once_and_stay_small(monkeypatch: pytest.MonkeyPatch, chunk_edges: int) -> None:
-    monkeypatch.setattr(sampling, "CHUNK_EDGES", chunk_edges)
-    graph = graph_of()
-    chunks = sampling._row_chunks(graph.indptr)
-    assert [row for start, stop in chunks for row in range(start, stop)] == list(range(graph.num_nodes))
-    longest = int(graph.degrees().max())
-    for start, stop in chunks:
-        assert graph.indptr[stop] - graph.indptr[start] <= chunk_edges + longest
-    assert len(chunks) <= max(1, graph.num_edges // chunk_edges + 1)
-
-
-def test_padding_never_more_than_doubles_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One row of 3,000 edges among 3,000 short ones must not widen them all."""
-    sizes: list[int] = []
-    smallest = sampling._smallest
-
-    def record(keys: Tensor, k: int, stable: bool) -> Tensor:
-        sizes.append(keys.numel())
-        return smallest(keys, k, stable)
-
-    monkeypatch.setattr(sampling, "_smallest", record)
-    graph = graph_of(3000, 9000)
-    assert graph.degrees().max() > 3000
-    sample_neighbors(graph, None, 2, 0, "uniform")
-    assert graph.num_edges <= sum(sizes) <= 2 * graph.num_edges
 
 
 def test_one_node() -> None:

@@ -15,7 +15,6 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from spx.graph import sampling
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.sampling import sample_neighbors
 
@@ -118,24 +117,6 @@ def test_uniform_follows_the_flat_law_whatever_the_weights() -> None:
     graph = equal_rows(NUM_ROWS, 5)
     table = sample_neighbors(graph, torch.tensor(NEAR_ONE_HOT).repeat(NUM_ROWS), 2, seed=3, sampler="uniform")
     assert_follows(sorted_rows(table.neighbors), successive_draws(FLAT, 2))
-
-
-@LAWS
-@pytest.mark.parametrize("chunk_edges", [7, 333])
-def test_chunks_keep_the_law(monkeypatch: pytest.MonkeyPatch, weights: list[float], chunk_edges: int) -> None:
-    """With 7 edges a chunk, chunks end within a row and hold one or two rows."""
-    num_rows = 2000 if chunk_edges == 7 else NUM_ROWS
-    monkeypatch.setattr(sampling, "CHUNK_EDGES", chunk_edges)
-    graph = equal_rows(num_rows, len(weights))
-    table = sample_neighbors(graph, torch.tensor(weights).repeat(num_rows), 2, seed=5)
-    assert_follows(sorted_rows(table.neighbors), successive_draws(weights, 2))
-
-
-def test_rows_longer_than_a_chunk_keep_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "CHUNK_EDGES", 3)
-    graph = equal_rows(2000, 5)
-    table = sample_neighbors(graph, torch.tensor(SKEWED).repeat(2000), 2, seed=6)
-    assert_follows(sorted_rows(table.neighbors), successive_draws(SKEWED, 2))
 
 
 def test_rows_of_other_degrees_in_between_keep_the_law() -> None:

@@ -149,7 +149,7 @@ def test_one_neighbourhood_stands_for_all_layers(layout: str) -> None:
 def test_each_layer_gets_its_own_neighbourhood_in_order() -> None:
     net = network(norm="none").eval()
     first, second = table(3), table(5, seed=1)
-    weights = net.attention_weights(features(), (first, second))
+    weights = list(net.attention_weights(features(), (first, second)))
     assert [w.shape for w in weights] == [(NUM_NODES, 3, 2), (NUM_NODES, 5, 2)]
     assert not torch.allclose(net(features(), (first, second)), net(features(), (second, first)))
 
@@ -282,7 +282,7 @@ def test_the_type_of_an_edge_matters_through_both_embeddings(layout: str) -> Non
             saved = getattr(net.layers[0].attention, silent).weight.clone()
             getattr(net.layers[0].attention, silent).weight.fill_(1 if silent == "edge_scale" else 0)
             net.edge_embedding.weight.copy_(torch.eye(3, 8))  # rows of one sum: E1 of ones is the same for all
-            weights = [net.attention_weights(features(), (n,))[0] for n in (neighborhood, other)]
+            weights = [next(net.attention_weights(features(), (n,))) for n in (neighborhood, other)]
             getattr(net.layers[0].attention, silent).weight.copy_(saved)
         assert not torch.allclose(*weights)
 

@@ -20,7 +20,7 @@ def recomputed(run: Run, weights: dict[str, torch.Tensor]) -> torch.Tensor:
     model.load_state_dict(weights)
     with torch.no_grad():
         weights = model.network.attention_weights(run.data.dataset.x, (run.data.graph,))
-    return torch.stack([weight.mean(-1) for weight in weights])
+        return torch.stack([weight.mean(-1) for weight in weights])
 
 
 def test_the_scores_are_the_best_checkpoints_at_its_temperature(estimator_run: Run) -> None:

@@ -62,7 +62,7 @@ def test_scores_are_the_mean_over_heads_and_need_no_gradient() -> None:
     torch.manual_seed(0)
     model, data = estimator(num_heads=4, width=8), augmented()
     scores_LM = model.attention_scores(data.dataset.x, data.graph)
-    weights = model.network.attention_weights(data.dataset.x, (data.graph,))
+    weights = list(model.network.attention_weights(data.dataset.x, (data.graph,)))
     assert not scores_LM.requires_grad
     assert scores_LM.shape == (2, data.graph.num_edges)
     for layer in range(2):

@@ -1,0 +1,258 @@
+"""Attention over CSR rows on the CPU, forward and backward, compiled for one width of the heads.
+
+The formula is that of `spx.nn.functional`. An edge costs one dot product and one scaled addition a head; nothing of
+the size of M * D is held, the backward computes the weights again. Rows of K and V are fetched ahead, as they are read
+in random order: waiting for memory is most of the time otherwise.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
+from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_scaled, address, bounded_exp_of, dot, prefetch
+
+AHEAD = 16  # edges between fetching a row and using it
+
+
+class RowKernels(NamedTuple):
+    forward: Callable
+    backward: Callable
+    weights: Callable
+
+
+def forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    indptr: Tensor,
+    source: Tensor,
+    edge_type: Tensor,
+    edge_scale: Tensor,
+    edge_bias: Tensor,
+    temperature: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """See `spx.kernels.row_attention`."""
+    query, edge_scale, edge_bias = _contiguous(query, edge_scale, edge_bias)
+    out, mass = torch.empty_like(query), query.new_empty(query.shape[:2])
+    ranges = row_ranges(indptr, num_threads(source.numel()))
+    run_over(
+        _kernels_for(query).forward, ranges, *_arrays(query, _paired(key, value), indptr, source, edge_type),
+        *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(out, mass),
+    )  # fmt: skip
+    return out, mass
+
+
+def backward(
+    grad_out: Tensor,
+    out: Tensor,
+    mass: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    indptr: Tensor,
+    source: Tensor,
+    edge_type: Tensor,
+    edge_scale: Tensor,
+    edge_bias: Tensor,
+    temperature: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See `spx.kernels.row_attention`. Each thread adds to a dK and dV of its own, which are summed at the end."""
+    query, edge_scale, edge_bias = _contiguous(query, edge_scale, edge_bias)
+    grad_out, out = _contiguous(grad_out, out)
+    num_edges, num_in = source.numel(), max(1, key.shape[0])
+    worth = 2 + num_edges // (2 * num_in)  # a thread must have more edges than its dK has rows
+    ranges = row_ranges(indptr, min(num_threads(num_edges), worth))
+    grad_query = torch.empty_like(query)
+    grad_pairs = _zeros(query, max(1, len(ranges)), key.shape[0], 2, *key.shape[1:])
+    grad_scale = torch.zeros(grad_pairs.shape[0], *edge_scale.shape, dtype=torch.float64)
+    grad_bias = torch.zeros(grad_pairs.shape[0], *edge_bias.shape, dtype=torch.float64)
+    run_over(
+        _kernels_for(query).backward, ranges,
+        *_arrays(grad_out, out, mass, query, _paired(key, value), indptr, source, edge_type, edge_scale, edge_bias),
+        _inverse(temperature, query), *_arrays(grad_query, grad_pairs, grad_scale, grad_bias),
+    )  # fmt: skip
+    grad_key, grad_value = (grad_pairs[:, :, which].sum(0) for which in (0, 1))
+    return grad_query, grad_key, grad_value, *(grad.sum(0).to(query.dtype) for grad in (grad_scale, grad_bias))
+
+
+def weights(
+    mass: Tensor,
+    query: Tensor,
+    key: Tensor,
+    indptr: Tensor,
+    source: Tensor,
+    edge_type: Tensor,
+    edge_scale: Tensor,
+    edge_bias: Tensor,
+    temperature: Tensor,
+) -> Tensor:
+    """See `spx.kernels.row_attention`."""
+    query, key, edge_scale, edge_bias = _contiguous(query, key, edge_scale, edge_bias)
+    p = query.new_empty(source.numel(), query.shape[1])
+    ranges = row_ranges(indptr, num_threads(source.numel()))
+    run_over(
+        _kernels_for(query).weights, ranges, *_arrays(mass, query, key, indptr, source, edge_type),
+        *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(p),
+    )  # fmt: skip
+    return p
+
+
+def _paired(key: Tensor, value: Tensor) -> Tensor:
+    """K and V side by side, [N_in, 2, H, D]: one place in memory for an edge to read."""
+    pairs = _zeros(key, key.shape[0], 2, *key.shape[1:])
+    pairs[:, 0], pairs[:, 1] = key.detach(), value.detach()
+    return pairs
+
+
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    """Memory of NumPy's lies on huge pages where the system has them; it starts with a cache line here."""
+    kind = _kind(like)
+    size = math.prod(shape) * kind.itemsize
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return torch.from_numpy(memory[start : start + size].view(kind).reshape(shape))
+
+
+def _contiguous(*tensors: Tensor) -> list[Tensor]:
+    return [tensor.detach().contiguous() for tensor in tensors]
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    return [tensor.numpy() for tensor in tensors]
+
+
+def _inverse(temperature: Tensor, like: Tensor) -> np.floating:
+    return _kind(like).type(1 / float(temperature))
+
+
+def _kind(tensor: Tensor) -> np.dtype:
+    return np.dtype(str(tensor.dtype).removeprefix("torch."))
+
+
+def _kernels_for(query: Tensor) -> RowKernels:
+    return _compiled(query.shape[2], _kind(query).name)
+
+
+@functools.cache
+def _compiled(D: int, kind: str) -> RowKernels:
+    """Kernels for heads of width D over numbers of one kind: a width that the compiler knows makes it use vectors."""
+    number = np.dtype(kind).type
+    head = D * number().itemsize  # bytes of one head's slice of a row
+    zero, one, bound = number(0), number(1), number(SCORE_BOUND)
+    bounded_exp = bounded_exp_of(kind)
+
+    def forward(
+        part, start, stop, query, pairs, indptr, source, edge_type, edge_scale, edge_bias, inverse, out, mass
+    ):  # fmt: skip
+        H = query.shape[1]
+        row = H * head
+        typed, total, summed = np.empty((3, H, D), number), np.empty(H, number), np.empty((H, D), number)
+        pair = 2 * row
+        at_typed, at_summed, at_key = address(typed), address(summed), address(pairs)
+        at_value = at_key + row
+        last = indptr[stop] - 1
+        for i in range(start, stop):
+            for t in range(3):
+                for h in range(H):
+                    for d in range(D):
+                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
+            total[:], summed[:] = zero, zero
+            for e in range(indptr[i], indptr[i + 1]):
+                ahead = np.intp(source[min(e + AHEAD, last)]) * pair
+                for line in range(0, pair, CACHE_LINE):
+                    prefetch(at_key + ahead + line)
+                j, t = np.intp(source[e]) * pair, np.intp(edge_type[e])
+                for h in range(H):
+                    here = h * head
+                    score = edge_bias[t, h] + dot(at_typed + t * row + here, at_key + j + here, zero, D)
+                    m = bounded_exp(score * inverse)
+                    total[h] += m
+                    add_scaled(m, at_value + j + here, at_summed + here, D)
+            for h in range(H):
+                mass[i, h] = total[h]
+                share = one / total[h] if total[h] > zero else zero
+                for d in range(D):
+                    out[i, h, d] = summed[h, d] * share
+
+    def backward(
+        part, start, stop, grad_out, out, mass, query, pairs, indptr, source, edge_type, edge_scale, edge_bias,
+        inverse, grad_query, grads_of_pairs, grad_scales, grad_biases,
+    ):  # fmt: skip
+        grad_pairs, grad_scale, grad_bias = grads_of_pairs[part], grad_scales[part], grad_biases[part]
+        H = query.shape[1]
+        row = H * head
+        typed, grad_typed = np.empty((3, H, D), number), np.empty((3, H, D), number)
+        delta, share, of_types = np.empty(H, number), np.empty(H, number), np.empty((3, H), number)
+        pair = 2 * row
+        at_typed, at_grad_typed, at_grad_out = address(typed), address(grad_typed), address(grad_out)
+        at_key, at_grad_key = address(pairs), address(grad_pairs)
+        at_value, at_grad_value = at_key + row, at_grad_key + row
+        last = indptr[stop] - 1
+        for i in range(start, stop):
+            of_row = at_grad_out + i * row
+            for h in range(H):
+                share[h] = one / mass[i, h] if mass[i, h] > zero else zero
+                delta[h] = zero
+                for d in range(D):
+                    delta[h] += grad_out[i, h, d] * out[i, h, d]
+                for t in range(3):
+                    for d in range(D):
+                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
+            grad_typed[:], of_types[:] = zero, zero
+            for e in range(indptr[i], indptr[i + 1]):
+                ahead = np.intp(source[min(e + AHEAD, last)]) * pair
+                for line in range(0, pair, CACHE_LINE):
+                    prefetch(at_key + ahead + line)
+                    prefetch(at_grad_key + ahead + line)
+                j, t = np.intp(source[e]) * pair, np.intp(edge_type[e])
+                for h in range(H):
+                    here = h * head
+                    of_type = t * row + here
+                    score = edge_bias[t, h] + dot(at_typed + of_type, at_key + j + here, zero, D)
+                    score *= inverse
+                    p = bounded_exp(score) * share[h]
+                    grad_p = dot(of_row + here, at_value + j + here, zero, D)
+                    add_scaled(p, of_row + here, at_grad_value + j + here, D)
+                    if -bound <= score <= bound:
+                        grad_score = p * (grad_p - delta[h]) * inverse
+                        add_scaled(grad_score, at_typed + of_type, at_grad_key + j + here, D)
+                        add_scaled(grad_score, at_key + j + here, at_grad_typed + of_type, D)
+                        of_types[t, h] += grad_score
+            for h in range(H):
+                for d in range(D):
+                    total = zero
+                    for t in range(3):
+                        total += edge_scale[t, h, d] * grad_typed[t, h, d]
+                        grad_scale[t, h, d] += query[i, h, d] * grad_typed[t, h, d]
+                    grad_query[i, h, d] = total
+                for t in range(3):
+                    grad_bias[t, h] += of_types[t, h]
+
+    def weights(part, start, stop, mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, inverse, p):
+        H = query.shape[1]
+        row = H * head
+        typed = np.empty((3, H, D), number)
+        at_typed, at_key = address(typed), address(key)
+        last = indptr[stop] - 1
+        for i in range(start, stop):
+            for t in range(3):
+                for h in range(H):
+                    for d in range(D):
+                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
+            for e in range(indptr[i], indptr[i + 1]):
+                ahead = np.intp(source[min(e + AHEAD, last)]) * row
+                for line in range(0, row, CACHE_LINE):
+                    prefetch(at_key + ahead + line)
+                j, t = np.intp(source[e]) * row, np.intp(edge_type[e])
+                for h in range(H):
+                    here = h * head
+                    score = edge_bias[t, h] + dot(at_typed + t * row + here, at_key + j + here, zero, D)
+                    p[e, h] = bounded_exp(score * inverse) / mass[i, h]
+
+    return RowKernels(compile_rows(forward), compile_rows(backward), compile_rows(weights))

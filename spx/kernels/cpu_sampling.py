@@ -1,0 +1,134 @@
+"""Weighted draws without replacement from the rows of a CSR on the CPU: one pass, one row after the other.
+
+The k smallest keys -ln(u) / p of a row are kept. The logarithm is only taken where the key can win: as -ln(u) >= 1 - u,
+an edge with 1 - u >= (largest kept key) * p is out. A first bar, below which more than k keys of the row are expected,
+keeps most others out from the start; where fewer than k pass it, the row is drawn again without. The numbers u are
+those of `spx.kernels.noise`, so the table is the same for any number of threads.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from spx.kernels.noise import GAMMA, MIX_1, MIX_2, SMALLEST_WEIGHT
+from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
+
+NO_WEIGHTS = np.empty(0, np.float32)
+
+
+def draw(
+    indptr: Tensor, source: Tensor, edge_type: Tensor, weights: Tensor | None, k: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Sources [N, K] and types [N, K] of the drawn edges; see `spx.graph.sampling.sample_neighbors`."""
+    num_nodes = indptr.numel() - 1
+    neighbors = torch.empty(num_nodes, k, dtype=source.dtype)
+    types = torch.empty(num_nodes, k, dtype=edge_type.dtype)
+    weights = NO_WEIGHTS if weights is None else weights.to(torch.float32).contiguous().numpy()
+    rows = [tensor.numpy() for tensor in (indptr, source, edge_type)]
+    run_over(
+        _kernel(), row_ranges(indptr, num_threads(source.numel())), *rows, weights, np.uint64(seed),
+        neighbors.numpy(), types.numpy(),
+    )  # fmt: skip
+    return neighbors, types
+
+
+@functools.cache
+def _kernel() -> Callable:
+    gamma, mix_1, mix_2 = np.uint64(GAMMA), np.uint64(MIX_1), np.uint64(MIX_2)
+    least = np.float32(SMALLEST_WEIGHT)
+    first, second, third, to_53_bits = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+
+    @njit(inline="always")
+    def uniform(seed, counter):
+        x = seed + (np.uint64(counter) + np.uint64(1)) * gamma
+        x = (x ^ (x >> first)) * mix_1
+        x = (x ^ (x >> second)) * mix_2
+        x ^= x >> third
+        return (np.float64(x >> to_53_bits) + 0.5) * 2.0**-53
+
+    @njit(inline="always")
+    def weight(weights, place):
+        return np.float64(max(weights[place], least)) if weights.size else 1.0
+
+    @njit(inline="always")
+    def first_bar(weights, first_edge, last_edge, k):
+        if last_edge - first_edge <= 2 * k:
+            return np.inf
+        total = weights[first_edge:last_edge].sum() if weights.size else np.float32(last_edge - first_edge)
+        return (k + 3 * math.sqrt(k)) / total if total > 0 else np.inf
+
+    @njit(inline="always")
+    def largest(keys):
+        where = 0
+        for slot in range(1, keys.size):
+            if keys[slot] > keys[where]:
+                where = slot
+        return where
+
+    @njit
+    def keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept):
+        """Fill `kept` with the edges of the smallest keys below the bar; returns how many there are."""
+        count, worst = 0, 0
+        for e in range(first_edge, last_edge):
+            p, u = weight(weights, e), uniform(seed, e)
+            if 1.0 - u >= bar * p:
+                continue
+            key = -math.log(u) / p
+            if key < bar:
+                if count < keys.size:
+                    worst = count
+                    count += 1
+                keys[worst], kept[worst] = key, e
+                if count == keys.size:
+                    worst = largest(keys)
+                    bar = keys[worst]
+        return count
+
+    @njit(inline="always")
+    def sort(kept):
+        for slot in range(1, kept.size):
+            edge, place = kept[slot], slot
+            while place > 0 and kept[place - 1] > edge:
+                kept[place] = kept[place - 1]
+                place -= 1
+            kept[place] = edge
+
+    @njit
+    def repeat_drawn(weights, seed, slots_from, first_edge, degree, kept):
+        """All edges of a short row, then draws with replacement."""
+        total = 0.0
+        for slot in range(degree):
+            kept[slot] = first_edge + slot
+            total += weight(weights, first_edge + slot)
+        for slot in range(degree, kept.size):
+            target = uniform(seed, slots_from + slot) * total
+            place, passed = first_edge, weight(weights, first_edge)
+            while passed <= target and place < first_edge + degree - 1:
+                place += 1
+                passed += weight(weights, place)
+            kept[slot] = place
+
+    def kernel(part, start, stop, indptr, source, edge_type, weights, seed, neighbors, types):
+        k = neighbors.shape[1]
+        keys, kept = np.empty(k, np.float64), np.empty(k, np.int64)
+        num_edges = indptr[indptr.size - 1]  # counters of the slots to fill follow those of the edges
+        for i in range(start, stop):
+            first_edge, last_edge = indptr[i], indptr[i + 1]
+            degree = last_edge - first_edge
+            if degree > k:
+                bar = first_bar(weights, first_edge, last_edge, k)
+                if keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept) < k:
+                    keep_smallest(weights, seed, first_edge, last_edge, np.inf, keys, kept)
+                sort(kept)
+            else:
+                repeat_drawn(weights, seed, num_edges + i * k, first_edge, degree, kept)
+            for slot in range(k):
+                neighbors[i, slot] = source[kept[slot]]
+                types[i, slot] = edge_type[kept[slot]]
+
+    return compile_rows(kernel)

@@ -1,0 +1,114 @@
+"""Building blocks of the CPU kernels: short vectors at an address, and the bounded exponential.
+
+numba's cache on disk doesn't watch this file for the kernels that use it: touch them after a change here.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+SCORE_BOUND = 8.0
+CACHE_LINE = 64  # bytes
+VECTOR = 16  # most elements of one vector instruction's operand before LLVM splits it
+TABLE_STEPS = 16  # entries of the exponential's table for each unit of its argument
+
+
+@functools.cache
+def bounded_exp_of(kind: str) -> Callable:
+    """exp(clamp(x, -8, 8)). In float32 by a table and a cubic, to the last digit but one and three times as fast."""
+    number = np.dtype(kind).type
+    bound = number(SCORE_BOUND)
+    if number is np.float64:
+        return njit(inline="always")(lambda x: math.exp(min(max(x, -bound), bound)))
+
+    middle = int(SCORE_BOUND * TABLE_STEPS)
+    table = np.exp(np.arange(-middle, middle + 1) / TABLE_STEPS).astype(number)
+    steps, step, to_nearest = number(TABLE_STEPS), number(1 / TABLE_STEPS), number(middle + 0.5)
+    one, half, sixth = number(1), number(1 / 2), number(1 / 6)
+
+    def table_exp(x):
+        x = min(max(x, -bound), bound)
+        place = np.int32(x * steps + to_nearest)
+        rest = x - number(place - middle) * step
+        return table[place] * (one + rest * (one + rest * (half + rest * sixth)))
+
+    return njit(inline="always")(table_exp)
+
+
+@njit(inline="always")
+def address(array):
+    """Where the array's first element lies."""
+    return array.ctypes.data
+
+
+@intrinsic
+def prefetch(typing, at):
+    """Ask for the cache line at an address, without waiting."""
+
+    def generate(context, builder, signature, arguments):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        to_read, keep, of_data = number(0), number(3), number(1)
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), to_read, keep, of_data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
+def dot(typing, at_a, at_b, like, length):
+    """Sum of the products of two vectors of a length known to the compiler, of numbers like `like`."""
+    number = like
+
+    def generate(context, builder, signature, arguments):
+        total = context.get_value_type(number)(-0.0)
+        for kind, place in _pieces(context, number, length.literal_value):
+            a, b = (_load(builder, at, kind, place, number) for at in arguments[:2])
+            name = f"llvm.vector.reduce.fadd.v{kind.count}f{number.bitwidth}"
+            reduce = ir.FunctionType(kind.element, [kind.element, kind])
+            function = cgutils.get_or_insert_function(builder.module, reduce, name)
+            product = builder.fmul(a, b, flags=("fast",))
+            total = builder.call(function, [total, product], fastmath=("fast",))
+        return total
+
+    return number(types.intp, types.intp, number, length), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_scaled(typing, scale, at_x, at_y, length):
+    """y += scale * x, for vectors of a length known to the compiler."""
+    number = scale
+
+    def generate(context, builder, signature, arguments):
+        for kind, place in _pieces(context, number, length.literal_value):
+            x, y = (_load(builder, at, kind, place, number) for at in arguments[1:3])
+            index = ir.IntType(32)
+            first = builder.insert_element(ir.Constant(kind, ir.Undefined), arguments[0], index(0))
+            everywhere = ir.Constant(ir.VectorType(index, kind.count), [0] * kind.count)
+            factor = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), everywhere)
+            total = builder.fadd(builder.fmul(factor, x, flags=("fast",)), y, flags=("fast",))
+            pointer = builder.inttoptr(builder.add(arguments[2], place), kind.as_pointer())
+            builder.store(total, pointer, align=number.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(number, types.intp, types.intp, length), generate
+
+
+def _pieces(context, number, length: int) -> list[tuple[ir.VectorType, ir.Constant]]:
+    """Vector type and offset in bytes of each piece of at most `VECTOR` elements."""
+    element, places = context.get_value_type(number), range(0, length, VECTOR)
+    return [
+        (ir.VectorType(element, min(VECTOR, length - place)), ir.IntType(64)(place * number.bitwidth // 8))
+        for place in places
+    ]
+
+
+def _load(builder, at, kind: ir.VectorType, place: ir.Constant, number):
+    return builder.load(builder.inttoptr(builder.add(at, place), kind.as_pointer()), align=number.bitwidth // 8)
