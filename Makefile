@@ -9,6 +9,7 @@ OVERLAY  ?=
 DATA_DIR ?= data
 RUNS_DIR ?= lightning_logs
 REUSE    ?= 1
+SMALL    ?=
 EXTRA    ?=
 EXTRA_ESTIMATOR ?=
 EXTRA_WIDE ?=
@@ -30,7 +31,9 @@ STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format tensorboard results clean $(DATASETS)
+BENCHMARKS := sampling attention estimator training growth batches
+
+.PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -53,6 +56,7 @@ help:  ## This list
 		DATA_DIR "$$DATA_DIR" 'raw files and downloads' \
 		RUNS_DIR "$$RUNS_DIR" 'runs, checkpoints, TensorBoard files, summaries' \
 		REUSE '$(REUSE)' '0: run again what was run before with the same settings' \
+		SMALL '$(SMALL)' '1: benchmarks of less than a minute: bench-sampling, bench-attention, ...' \
 		PYTHON '$(PYTHON)' 'makes .venv; 3.11 or newer'
 
 demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
@@ -76,6 +80,14 @@ tensorboard: $(READY)  ## Look at all runs in the browser
 
 results: $(READY)  ## Rewrite the tables of docs/results.md from finished studies
 	@$(BIN)/spx results --runs_dir "$$RUNS_DIR"
+
+bench: $(BENCHMARKS:%=bench-%) pictures  ## All benchmarks, an hour; bench-NAME: one of them; SMALL=1: under a minute each
+
+$(BENCHMARKS:%=bench-%): bench-%: $(READY)
+	@$(BIN)/python -m benchmarks.$* $(if $(SMALL),--small)
+
+pictures: $(READY)  ## Draw the pictures of docs/performance.md from benchmarks/results
+	@$(BIN)/python -m benchmarks.pictures
 
 clean:  ## Remove .venv and caches; runs and data stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,10 +1,16 @@
-"""Measures of attention scores over CSR rows. N nodes, M attention edges."""
+"""Measures of attention scores over CSR rows. N nodes, M attention edges.
+
+They go through the edges in ranges, so that their own memory doesn't grow with M.
+"""
 
 import torch
 from torch import Tensor
 
 from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph
+from spx.kernels.rows import row_ranges
 from spx.nn.functional import segment_sum
+
+CHUNK_EDGES = 1 << 22
 
 
 def normalized_entropy(graph: AttentionGraph, weights: Tensor) -> Tensor:
@@ -16,7 +22,11 @@ def normalized_entropy(graph: AttentionGraph, weights: Tensor) -> Tensor:
         graph: the attention graph.
         weights: [M], each row summing to one.
     """
-    entropy = segment_sum(torch.special.entr(weights.float()), graph.indptr)
+    entropy = torch.zeros(graph.num_nodes, device=weights.device)
+    for start, stop in row_ranges(graph.indptr, 1 + graph.num_edges // CHUNK_EDGES):
+        first, last = int(graph.indptr[start]), int(graph.indptr[stop])
+        terms = torch.special.entr(weights[first:last].float())
+        entropy[start:stop] = segment_sum(terms, graph.indptr[start : stop + 1] - first)
     degrees = graph.degrees()
     return torch.where(degrees > 1, entropy / degrees.float().log(), torch.nan)
 
@@ -28,5 +38,7 @@ def edge_type_shares(graph: AttentionGraph, weights: Tensor) -> Tensor:
         graph: the attention graph.
         weights: [M], non-negative.
     """
-    mass = torch.bincount(graph.edge_type.long(), weights.double(), minlength=NUM_EDGE_TYPES)
+    mass = torch.zeros(NUM_EDGE_TYPES, dtype=torch.float64, device=weights.device)
+    for types, part in zip(graph.edge_type.split(CHUNK_EDGES), weights.split(CHUNK_EDGES), strict=True):
+        mass += torch.bincount(types.long(), part.double(), minlength=NUM_EDGE_TYPES)
     return mass / mass.sum()

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
-from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_scaled, address, bounded_exp_of, dot, prefetch
+from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_product, add_scaled, address, bounded_exp_of, dot, prefetch
 
 AHEAD = 16  # edges between fetching a row and using it
+FLUSH_ROWS = 64  # rows whose dE1 and dE2 are summed before they are added to the float64 totals
 
 
 class RowKernels(NamedTuple):
@@ -40,7 +41,7 @@ def forward(
     """See `spx.kernels.row_attention`."""
     query, edge_scale, edge_bias = _contiguous(query, edge_scale, edge_bias)
     out, mass = torch.empty_like(query), query.new_empty(query.shape[:2])
-    ranges = row_ranges(indptr, num_threads(source.numel()))
+    ranges = row_ranges(indptr, _threads(query, source))
     run_over(
         _kernels_for(query).forward, ranges, *_arrays(query, _paired(key, value), indptr, source, edge_type),
         *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(out, mass),
@@ -67,8 +68,8 @@ def backward(
     grad_out, out = _contiguous(grad_out, out)
     num_edges, num_in = source.numel(), max(1, key.shape[0])
     worth = 2 + num_edges // (2 * num_in)  # a thread must have more edges than its dK has rows
-    ranges = row_ranges(indptr, min(num_threads(num_edges), worth))
-    grad_query = torch.empty_like(query)
+    ranges = row_ranges(indptr, min(_threads(query, source), worth))
+    grad_query = torch.zeros_like(query)
     grad_pairs = _zeros(query, max(1, len(ranges)), key.shape[0], 2, *key.shape[1:])
     grad_scale = torch.zeros(grad_pairs.shape[0], *edge_scale.shape, dtype=torch.float64)
     grad_bias = torch.zeros(grad_pairs.shape[0], *edge_bias.shape, dtype=torch.float64)
@@ -95,12 +96,16 @@ def weights(
     """See `spx.kernels.row_attention`."""
     query, key, edge_scale, edge_bias = _contiguous(query, key, edge_scale, edge_bias)
     p = query.new_empty(source.numel(), query.shape[1])
-    ranges = row_ranges(indptr, num_threads(source.numel()))
+    ranges = row_ranges(indptr, _threads(query, source))
     run_over(
         _kernels_for(query).weights, ranges, *_arrays(mass, query, key, indptr, source, edge_type),
         *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(p),
     )  # fmt: skip
     return p
+
+
+def _threads(query: Tensor, source: Tensor) -> int:
+    return num_threads(source.numel() * (10 * query.shape[1] + query[0].numel() if query.shape[0] else 0))
 
 
 def _paired(key: Tensor, value: Tensor) -> Tensor:
@@ -154,14 +159,17 @@ def _compiled(D: int, kind: str) -> RowKernels:
         row = H * head
         typed, total, summed = np.empty((3, H, D), number), np.empty(H, number), np.empty((H, D), number)
         pair = 2 * row
+        at_query, at_scale = address(query), address(edge_scale)
         at_typed, at_summed, at_key = address(typed), address(summed), address(pairs)
         at_value = at_key + row
         last = indptr[stop] - 1
         for i in range(start, stop):
+            typed[:] = zero
             for t in range(3):
                 for h in range(H):
-                    for d in range(D):
-                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
+                    here = h * head
+                    of_type = t * row + here
+                    add_product(at_query + i * row + here, at_scale + of_type, at_typed + of_type, zero, D)
             total[:], summed[:] = zero, zero
             for e in range(indptr[i], indptr[i + 1]):
                 ahead = np.intp(source[min(e + AHEAD, last)]) * pair
@@ -188,23 +196,25 @@ def _compiled(D: int, kind: str) -> RowKernels:
         H = query.shape[1]
         row = H * head
         typed, grad_typed = np.empty((3, H, D), number), np.empty((3, H, D), number)
-        delta, share, of_types = np.empty(H, number), np.empty(H, number), np.empty((3, H), number)
+        delta, share = np.empty(H, number), np.empty(H, number)
+        scale_of_rows, bias_of_rows = np.zeros((3, H, D), number), np.zeros((3, H), number)
         pair = 2 * row
-        at_typed, at_grad_typed, at_grad_out = address(typed), address(grad_typed), address(grad_out)
+        at_typed, at_grad_typed, at_summed = address(typed), address(grad_typed), address(scale_of_rows)
+        at_query, at_scale, at_grad_query = address(query), address(edge_scale), address(grad_query)
+        at_out, at_grad_out = address(out), address(grad_out)
         at_key, at_grad_key = address(pairs), address(grad_pairs)
         at_value, at_grad_value = at_key + row, at_grad_key + row
         last = indptr[stop] - 1
         for i in range(start, stop):
             of_row = at_grad_out + i * row
+            typed[:], grad_typed[:] = zero, zero
             for h in range(H):
+                here = h * head
                 share[h] = one / mass[i, h] if mass[i, h] > zero else zero
-                delta[h] = zero
-                for d in range(D):
-                    delta[h] += grad_out[i, h, d] * out[i, h, d]
+                delta[h] = dot(of_row + here, at_out + i * row + here, zero, D)
                 for t in range(3):
-                    for d in range(D):
-                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
-            grad_typed[:], of_types[:] = zero, zero
+                    of_type = t * row + here
+                    add_product(at_query + i * row + here, at_scale + of_type, at_typed + of_type, zero, D)
             for e in range(indptr[i], indptr[i + 1]):
                 ahead = np.intp(source[min(e + AHEAD, last)]) * pair
                 for line in range(0, pair, CACHE_LINE):
@@ -223,28 +233,31 @@ def _compiled(D: int, kind: str) -> RowKernels:
                         grad_score = p * (grad_p - delta[h]) * inverse
                         add_scaled(grad_score, at_typed + of_type, at_grad_key + j + here, D)
                         add_scaled(grad_score, at_key + j + here, at_grad_typed + of_type, D)
-                        of_types[t, h] += grad_score
-            for h in range(H):
-                for d in range(D):
-                    total = zero
-                    for t in range(3):
-                        total += edge_scale[t, h, d] * grad_typed[t, h, d]
-                        grad_scale[t, h, d] += query[i, h, d] * grad_typed[t, h, d]
-                    grad_query[i, h, d] = total
-                for t in range(3):
-                    grad_bias[t, h] += of_types[t, h]
+                        bias_of_rows[t, h] += grad_score
+            for t in range(3):
+                for h in range(H):
+                    here = h * head
+                    of_type = t * row + here
+                    add_product(at_scale + of_type, at_grad_typed + of_type, at_grad_query + i * row + here, zero, D)
+                    add_product(at_query + i * row + here, at_grad_typed + of_type, at_summed + of_type, zero, D)
+            if i % FLUSH_ROWS == 0 or i == stop - 1:
+                grad_scale += scale_of_rows
+                grad_bias += bias_of_rows
+                scale_of_rows[:], bias_of_rows[:] = zero, zero
 
     def weights(part, start, stop, mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, inverse, p):
         H = query.shape[1]
         row = H * head
         typed = np.empty((3, H, D), number)
-        at_typed, at_key = address(typed), address(key)
+        at_query, at_scale, at_typed, at_key = address(query), address(edge_scale), address(typed), address(key)
         last = indptr[stop] - 1
         for i in range(start, stop):
+            typed[:] = zero
             for t in range(3):
                 for h in range(H):
-                    for d in range(D):
-                        typed[t, h, d] = query[i, h, d] * edge_scale[t, h, d]
+                    here = h * head
+                    of_type = t * row + here
+                    add_product(at_query + i * row + here, at_scale + of_type, at_typed + of_type, zero, D)
             for e in range(indptr[i], indptr[i + 1]):
                 ahead = np.intp(source[min(e + AHEAD, last)]) * row
                 for line in range(0, row, CACHE_LINE):

@@ -18,6 +18,7 @@ from torch import Tensor
 from spx.kernels.noise import GAMMA, MIX_1, MIX_2, SMALLEST_WEIGHT
 from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
 
+NS_PER_EDGE = 18
 NO_WEIGHTS = np.empty(0, np.float32)
 
 
@@ -31,7 +32,7 @@ def draw(
     weights = NO_WEIGHTS if weights is None else weights.to(torch.float32).contiguous().numpy()
     rows = [tensor.numpy() for tensor in (indptr, source, edge_type)]
     run_over(
-        _kernel(), row_ranges(indptr, num_threads(source.numel())), *rows, weights, np.uint64(seed),
+        _kernel(), row_ranges(indptr, num_threads(NS_PER_EDGE * source.numel())), *rows, weights, np.uint64(seed),
         neighbors.numpy(), types.numpy(),
     )  # fmt: skip
     return neighbors, types

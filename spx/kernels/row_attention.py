@@ -16,7 +16,6 @@ An implementation is a module with `forward`, `backward` and `weights`.
 
 import functools
 import importlib
-import importlib.util
 import warnings
 from types import ModuleType
 
@@ -28,7 +27,7 @@ from spx.kernels.rows import can_compile
 
 def implementation(device: torch.device, dtype: torch.dtype) -> ModuleType:
     """The module that computes on this device and with this kind of number."""
-    if device.type == "cuda" and dtype != torch.float64 and _has_triton():
+    if device.type == "cuda" and dtype != torch.float64 and _triton_works(device):
         name = "triton_attention"
     elif device.type == "cpu" and can_compile():
         name = "cpu_attention"
@@ -38,9 +37,19 @@ def implementation(device: torch.device, dtype: torch.dtype) -> ModuleType:
 
 
 @functools.cache
-def _has_triton() -> bool:
-    if importlib.util.find_spec("triton") is None:
-        warnings.warn("triton is not installed: attention on CUDA runs as plain tensor operations.", stacklevel=2)
+def _triton_works(device: torch.device) -> bool:
+    """Whether Triton is installed and its kernels compile for this device: tried once on a graph of one edge."""
+    try:
+        kernels = importlib.import_module("spx.kernels.triton_attention")
+        one, row, edge = (
+            torch.ones(1, 1, 1, device=device),
+            torch.tensor([0, 1], device=device),
+            torch.zeros(1, device=device),
+        )
+        inputs = (one, one, one, row, edge.int(), edge.byte(), one.expand(3, 1, 1), one[0].expand(3, 1), one.view(()))
+        kernels.backward(one, *kernels.forward(*inputs), *inputs)
+    except Exception as error:  # whatever a compiler throws: slower is better than not at all
+        warnings.warn(f"Triton can't be used ({error!r}): attention on CUDA runs as tensor operations.", stacklevel=2)
         return False
     return True
 

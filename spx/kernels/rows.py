@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LEAST_WORK = 1 << 15  # edges below which a second thread costs more than it saves
+LEAST_NANOSECONDS = 3e6  # of work for a thread: torch's own threads wait awake for a while, and keep others out
 
 
 @functools.cache
@@ -46,9 +46,9 @@ def row_ranges(indptr: Tensor, parts: int) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in itertools.pairwise(bounds) if start < stop]
 
 
-def num_threads(num_edges: int) -> int:
-    """Threads worth starting, at most those that torch uses."""
-    return max(1, min(torch.get_num_threads(), num_edges // LEAST_WORK))
+def num_threads(nanoseconds: float) -> int:
+    """Threads worth starting for so much work of one thread, at most those that torch uses."""
+    return max(1, min(torch.get_num_threads(), int(nanoseconds / LEAST_NANOSECONDS)))
 
 
 def run_over(kernel: Callable, ranges: list[tuple[int, int]], *arguments: Any) -> None:

@@ -87,18 +87,32 @@ def add_scaled(typing, scale, at_x, at_y, length):
     number = scale
 
     def generate(context, builder, signature, arguments):
+        index = ir.IntType(32)
         for kind, place in _pieces(context, number, length.literal_value):
-            x, y = (_load(builder, at, kind, place, number) for at in arguments[1:3])
-            index = ir.IntType(32)
             first = builder.insert_element(ir.Constant(kind, ir.Undefined), arguments[0], index(0))
             everywhere = ir.Constant(ir.VectorType(index, kind.count), [0] * kind.count)
             factor = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), everywhere)
+            x, y = (_load(builder, at, kind, place, number) for at in arguments[1:3])
             total = builder.fadd(builder.fmul(factor, x, flags=("fast",)), y, flags=("fast",))
-            pointer = builder.inttoptr(builder.add(arguments[2], place), kind.as_pointer())
-            builder.store(total, pointer, align=number.bitwidth // 8)
+            _store(builder, total, arguments[2], place, number)
         return context.get_dummy_value()
 
     return types.void(number, types.intp, types.intp, length), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_product(typing, at_x, at_y, at_z, like, length):
+    """z += x * y element by element, for vectors of a length known to the compiler, of numbers like `like`."""
+    number = like
+
+    def generate(context, builder, signature, arguments):
+        for kind, place in _pieces(context, number, length.literal_value):
+            x, y, z = (_load(builder, at, kind, place, number) for at in arguments[:3])
+            total = builder.fadd(builder.fmul(x, y, flags=("fast",)), z, flags=("fast",))
+            _store(builder, total, arguments[2], place, number)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, number, length), generate
 
 
 def _pieces(context, number, length: int) -> list[tuple[ir.VectorType, ir.Constant]]:
@@ -112,3 +126,8 @@ def _pieces(context, number, length: int) -> list[tuple[ir.VectorType, ir.Consta
 
 def _load(builder, at, kind: ir.VectorType, place: ir.Constant, number):
     return builder.load(builder.inttoptr(builder.add(at, place), kind.as_pointer()), align=number.bitwidth // 8)
+
+
+def _store(builder, vector, at, place: ir.Constant, number) -> None:
+    pointer = builder.inttoptr(builder.add(at, place), vector.type.as_pointer())
+    builder.store(vector, pointer, align=number.bitwidth // 8)

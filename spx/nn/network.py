@@ -9,10 +9,12 @@ from torch.nn.functional import normalize
 
 from spx.errors import ConfigError
 from spx.graph.csr import NUM_EDGE_TYPES
+from spx.kernels.rows import can_compile
 from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood
 
 NormName = Literal["batch", "graph", "none"]
+FAST_DTYPES = (torch.float32, torch.float64)
 
 
 class GraphNorm(nn.Module):
@@ -38,6 +40,18 @@ def make_norm(name: NormName, width: int) -> nn.Module:
     if name not in norms:
         raise ConfigError(f"norm is '{name}'. Choose one of {', '.join(norms)}.")
     return norms[name](width)
+
+
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout`; on the CPU with a mask that is drawn ten times as fast and not held for the backward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of `x`, of any shape."""
+        if not (self.training and self.p > 0 and x.device.type == "cpu" and x.dtype in FAST_DTYPES and can_compile()):
+            return super().forward(x)
+        from spx.kernels.cpu_dropout import dropout
+
+        return dropout(x, self.p, torch.randint(2**62, ()))
 
 
 class HiddenLayer(nn.Module):
@@ -72,14 +86,14 @@ class TransformerLayer(nn.Module):
     def __init__(self, width: int, num_heads: int, norm: NormName, dropout: float, normalize_values: bool):
         super().__init__()
         self.attention = SparseAttention(width, num_heads, edge_width=width, normalize_values=normalize_values)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm1 = make_norm(norm, width)
         self.ffn = nn.Sequential(
             nn.Linear(width, 2 * width),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(2 * width, width),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         self.norm2 = make_norm(norm, width)
 

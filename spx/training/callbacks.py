@@ -1,5 +1,7 @@
 """Callbacks of every run: the best checkpoint, the hand-over of scores, the predictions, the progress bar."""
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,22 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: log key that selects; default: the dataset's metric on validation.
         mode: "max" or "min" of the monitored value.
         keep_last: whether the last epoch's checkpoint is kept too, as `last.ckpt`.
+        last_seconds: least time between two writes of `last.ckpt`, which for short epochs would cost a tenth of them;
+            the end of the fit always writes it.
     """
 
     def __init__(
-        self, dirpath: str | None = None, monitor: str | None = None, mode: str = "max", keep_last: bool = True
+        self,
+        dirpath: str | None = None,
+        monitor: str | None = None,
+        mode: str = "max",
+        keep_last: bool = True,
+        last_seconds: float = 2.0,
     ):
         super().__init__(dirpath, "best", monitor, mode=mode)
         self.keep_last = keep_last  # Lightning's own save_last only follows a checkpoint that is best
+        self.last_seconds = last_seconds
+        self._last_written = -math.inf
         self.best_metric: float | None = None
         """The dataset's validation metric of the best checkpoint, whatever selected it."""
 
@@ -48,9 +59,13 @@ class BestCheckpoint(ModelCheckpoint):
         before = self.best_model_score
         super().on_train_epoch_end(trainer, pl_module)
         self._note_metric(trainer, pl_module, before)
-        if self.keep_last and not trainer.fast_dev_run:
+        ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        ends = ends or 0 <= trainer.max_steps <= trainer.global_step
+        due = ends or time.monotonic() - self._last_written >= self.last_seconds
+        if self.keep_last and trainer.strategy.broadcast(due) and not trainer.fast_dev_run:
+            self._last_written = time.monotonic()
             self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
-            trainer.save_checkpoint(self.last_model_path)
+            trainer.save_checkpoint(self.last_model_path, weights_only=False)
 
     def _note_metric(self, trainer: Trainer, pl_module: LightningModule, score_before: Tensor | None) -> None:
         if self.best_model_score is not score_before:

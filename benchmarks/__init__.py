@@ -1,0 +1,1 @@
+"""Measurements of speed and memory, one script a question: `make bench-sampling`, `bench-attention`, ..."""
