@@ -31,7 +31,7 @@ STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training growth batches
+BENCHMARKS := sampling attention estimator training growth batches gpu
 
 .PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
 

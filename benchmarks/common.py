@@ -80,14 +80,14 @@ def in_fresh_process(script: str, case: dict[str, Any]) -> dict[str, Any]:
 def report(name: str, rows: list[dict[str, Any]], headline: dict[str, Any], small: bool) -> None:
     """Print the table and the headline, and write `results/<name>.json` (`<name>-small.json` for a small run)."""
     table = Table(title=name)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns = columns_of(rows)
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(_shown(row.get(column, "")) for column in columns))
+        table.add_row(*(shown(row.get(column, "")) for column in columns))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for key, value in headline.items():
-        print(f"{key}: {_shown(value)}")
+        print(f"{key}: {shown(value)}")
     RESULTS.mkdir(exist_ok=True)
     content = {
         "command": f"make bench-{name}" + (" SMALL=1" if small else ""),
@@ -119,16 +119,18 @@ def cpu() -> str:
     return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
-def _shown(value: Any) -> str:
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Names of all columns, in the order in which they turn up."""
+    return list(dict.fromkeys(column for row in rows for column in row))
+
+
+def shown(value: Any) -> str:
+    """A value as a table shows it: three digits, thousands apart."""
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(each)}" for key, each in value.items())
-    return (
-        f"{value:,.3g}"
-        if isinstance(value, float) and abs(value) < 1000
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+        return ", ".join(f"{key} {shown(each)}" for key, each in value.items())
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def power_law_edges(num_nodes: int, num_edges: int, seed: int = 0) -> Tensor:

@@ -1,6 +1,7 @@
-"""Draws the pictures of docs/performance.md from benchmarks/results: `make pictures`."""
+"""Draws the pictures of docs/performance.md from benchmarks/results and rewrites its tables: `make pictures`."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
-from benchmarks.common import RESULTS
+from benchmarks.common import RESULTS, columns_of, shown
 
-PICTURES = Path(__file__).parents[1] / "docs" / "performance"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PICTURES = PAGE.with_suffix("")
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#777777"
 COLOURS = {"spexphormer": BLUE, "plain": GREY, "gcn": ORANGE, "gcn-sparse": RED, "gat": PURPLE, "exphormer": GREEN}
 
@@ -124,9 +126,30 @@ DRAWN: dict[str, tuple[Callable, tuple[float, float]]] = {
 }
 
 
+def table(content: dict) -> str:
+    """The headline, the rows and what they were measured with, as Markdown."""
+    columns = columns_of(content["rows"])
+    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    lines += [f"| {' | '.join(shown(row.get(column, '')) for column in columns)} |" for row in content["rows"]]
+    headline = [f"- `{key}`: {shown(value)}" for key, value in content["headline"].items()]
+    packages = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    made = f"`{content['command']}`; {content['cpu']}; GPU: {content['gpu']}; {packages}."
+    return "\n".join([*headline, "", *lines, "", made])
+
+
+def rewrite(page: str, name: str, text: str) -> str:
+    """Put a text between the markers of this name."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    return re.sub(f"{begin}.*?{end}", lambda match: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL)
+
+
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "spx"}
+    page = PAGE.read_text()
+    for path in sorted(RESULTS.glob("*.json")):
+        page = rewrite(page, path.stem, table(json.loads(path.read_text())))
+    PAGE.write_text(page)
     for name, (draw, size) in DRAWN.items():
         path = RESULTS / f"{name}.json"
         if not path.exists():

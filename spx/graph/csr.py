@@ -80,8 +80,11 @@ class AttentionGraph(NamedTuple):
             DatasetError: a row pointer falls, a length differs, or a source or type is out of range.
         """
         problem = None
+        dtypes = tuple(tensor.dtype for tensor in self)
         if self.num_nodes < 1:
             problem = "it has no node"
+        elif dtypes != (torch.int64, torch.int32, torch.uint8):
+            problem = f"its tensors are {dtypes}, not int64, int32 and uint8"
         elif self.indptr[0] != 0 or self.indptr[-1] != self.num_edges or (self.degrees() < 0).any():
             problem = f"indptr must rise from 0 to the number of edges, {self.num_edges:,}"
         elif self.edge_type.shape != self.source.shape:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spx.errors import ArtifactError
+from spx.errors import ArtifactError, DatasetError
 from spx.graph.csr import AttentionGraph, fingerprint
 
 FORMAT_VERSION = 1
@@ -120,7 +120,14 @@ def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
         raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
     if _fingerprint(header, *graph, scores_LM) != header.fingerprint:
         raise ArtifactError(f"{path} is damaged: its content has another fingerprint. {_MEND}")
-    return AttentionScores(AttentionGraph(*graph), scores_LM), header
+    try:  # kernels read memory where the graph tells them to
+        scores = AttentionScores(AttentionGraph(*graph).check(), scores_LM)
+    except DatasetError as error:
+        raise ArtifactError(f"{path} holds no valid graph. {error}") from error
+    shape, num_edges = tuple(scores_LM.shape), scores.graph.num_edges
+    if len(shape) != 2 or shape[1] != num_edges:
+        raise ArtifactError(f"{path} holds scores of shape {shape} for {num_edges:,} attention edges. {_MEND}")
+    return scores, header
 
 
 def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:

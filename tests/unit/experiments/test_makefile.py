@@ -35,9 +35,20 @@ def test_help_lists_every_dataset(help_text):
 
 def test_help_lists_every_target_and_variable(help_text):
     words = help_text.split()
-    for target in ("demo", "test", "lint", "format", "tensorboard", "results", "clean"):
+    for target in ("demo", "test", "lint", "format", "tensorboard", "results", "bench", "pictures", "clean"):
         assert target in words
-    for variable in ("SEEDS", "SPLITS", "DATA_DIR", "CONFIG", "OVERLAY", "EXTRA", "PROTOCOL", "REUSE", "RUNS_DIR"):
+    for variable in (
+        "SEEDS",
+        "SPLITS",
+        "DATA_DIR",
+        "CONFIG",
+        "OVERLAY",
+        "EXTRA",
+        "PROTOCOL",
+        "REUSE",
+        "RUNS_DIR",
+        "SMALL",
+    ):
         assert variable in words
 
 

@@ -219,6 +219,27 @@ class TestReading:
             read(path)
 
 
+def damaged_in(name: str) -> AttentionScores:
+    scores = scores_of()
+    graph, edges = scores.graph, scores.graph.num_edges
+    return {
+        "source": AttentionScores(graph._replace(source=graph.source + 40), scores.scores_LM),
+        "edge_type": AttentionScores(graph._replace(edge_type=graph.edge_type + 3), scores.scores_LM),
+        "indptr": AttentionScores(graph._replace(indptr=graph.indptr.flip(0)), scores.scores_LM),
+        "dtype": AttentionScores(graph._replace(source=graph.source.long()), scores.scores_LM),
+        "scores": AttentionScores(graph, scores.scores_LM[:, : edges - 1]),
+        "layers": AttentionScores(graph, scores.scores_LM[0]),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["source", "edge_type", "indptr", "dtype", "scores", "layers"])
+def test_a_graph_that_would_lead_a_kernel_astray_is_refused(tmp_path: Path, name: str) -> None:
+    """Whole and with a right fingerprint, as somebody may make it on purpose."""
+    path = save_scores(tmp_path / "scores.safetensors", damaged_in(name), HEADER)
+    with pytest.raises(ArtifactError, match=r"holds no valid graph|holds scores of shape"):
+        load_scores(path)
+
+
 @pytest.mark.parametrize("missing", ["indptr", "source", "edge_type", "scores"])
 def test_a_missing_tensor_is_named(path: Path, missing: str) -> None:
     tensors, header = content(path)

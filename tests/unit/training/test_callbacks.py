@@ -84,6 +84,25 @@ def test_the_last_checkpoint_is_the_last_epochs(wide_run: Run) -> None:
     assert (last["epoch"], last["global_step"]) == (5, 6), "a fit is resumed from it"
 
 
+def test_between_its_writes_the_last_checkpoint_rests_but_the_end_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    save = L.Trainer.save_checkpoint
+
+    def record(trainer: L.Trainer, path: str, *args, **kwargs) -> None:
+        if str(path).endswith("last.ckpt"):
+            written.append(trainer.current_epoch)
+        save(trainer, path, *args, **kwargs)
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", record)
+    train(tmp_path / "rare", wide(), augmented(), BestCheckpoint(last_seconds=1e6), epochs=4)
+    assert written == [0, 3]
+    written.clear()
+    train(tmp_path / "always", wide(), augmented(), BestCheckpoint(last_seconds=0), epochs=4)
+    assert written == [0, 1, 2, 3]
+
+
 def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
     run = train(tmp_path, wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", mode="min", keep_last=False))
     assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0

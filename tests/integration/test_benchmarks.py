@@ -1,0 +1,58 @@
+"""The small version of two benchmarks end to end, and what every script promises; no time is asserted."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import common
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("sampling", "attention", "estimator", "training", "growth", "batches", "gpu")
+HEADLINES = {
+    "sampling": {"speedup_vs_loop", "edges_per_second_per_core", "big_graph_seconds"},
+    "attention": {"speedup_vs_plain", "memory_ratio_vs_plain"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_benchmark_has_a_target_a_script_and_kept_results(name: str) -> None:
+    assert importlib.import_module(f"benchmarks.{name}").main
+    assert f" {name}" in next(line for line in (ROOT / "Makefile").read_text().splitlines() if "BENCHMARKS :=" in line)
+    kept = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    assert kept["command"] == f"make bench-{name}"
+    assert kept["rows"]
+    assert kept["headline"]
+    assert {"cpu", "versions"} <= kept.keys()
+
+
+@pytest.mark.parametrize("name", HEADLINES)
+def test_the_small_version_writes_its_table(name: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from benchmarks import common\n"
+        f"common.RESULTS = Path({str(tmp_path)!r})\n"
+        f"sys.argv = ['x', '--small']; from benchmarks.{name} import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / f"{name}-small.json").read_text())
+    assert HEADLINES[name] <= written["headline"].keys()
+    assert written["command"] == f"make bench-{name} SMALL=1"
+    for key in HEADLINES[name]:
+        assert f"{key}: " in done.stdout
+
+
+def test_peak_memory_sees_what_a_call_takes_and_gives_back() -> None:
+    import numpy as np
+
+    taken = common.peak_bytes(lambda: np.ones(20_000_000).sum())
+    assert 150e6 < taken < 200e6
+    assert common.peak_bytes(lambda: None) < 20e6
+
+
+def test_a_failing_case_is_a_row() -> None:
+    found = common.in_fresh_process("benchmarks/training.py", {"model": "gcn", "graph": {"name": "no-such-dataset"}})
+    assert "exit code" in found["error"]

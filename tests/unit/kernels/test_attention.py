@@ -1,0 +1,103 @@
+"""What the kernels of attention promise beyond the formula, which `tests/numerics` holds."""
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+
+from spx.kernels import cpu_attention, row_attention, torch_attention
+
+Inputs = tuple[Tensor, ...]
+
+
+def inputs(num_nodes: int = 400, num_in: int = 500, k: int = 7, heads: int = 2, width: int = 4) -> Inputs:
+    stream = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(n, heads, width, generator=stream) for n in (num_nodes, num_in, num_in))
+    source = torch.randint(0, max(1, num_in), (num_nodes * k,), generator=stream, dtype=torch.int32)
+    edge_type = torch.randint(0, 3, (num_nodes * k,), generator=stream, dtype=torch.uint8)
+    scale, bias = torch.randn(3, heads, width, generator=stream), torch.randn(3, heads, generator=stream)
+    return query, key, value, torch.arange(num_nodes + 1) * k, source, edge_type, scale, bias, torch.tensor(0.7)
+
+
+def all_results(module, arguments: Inputs) -> list[Tensor]:
+    out, mass = module.forward(*arguments)
+    query, key, _, *rest = arguments
+    return [out, mass, *module.backward(out, out, mass, *arguments), module.weights(mass, query, key, *rest)]
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 8, 16, 17, 40])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_the_kernel_equals_the_tensor_operations_in_float32(heads: int, width: int) -> None:
+    arguments = inputs(heads=heads, width=width)
+    for compiled, plain in zip(*(all_results(m, arguments) for m in (cpu_attention, torch_attention)), strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-3)
+
+
+def test_the_number_of_threads_changes_only_the_last_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = inputs()
+    one = all_results(cpu_attention, arguments)
+    monkeypatch.setattr(cpu_attention, "num_threads", lambda nanoseconds: 3)
+    three = all_results(cpu_attention, arguments)
+    again = all_results(cpu_attention, arguments)
+    for a, b, c in zip(one, three, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+        assert torch.equal(b, c), "the same number of threads gives the same bits"
+
+
+@pytest.mark.parametrize(("num_nodes", "num_in"), [(0, 0), (0, 5), (3, 3)])
+@pytest.mark.parametrize("module", [cpu_attention, torch_attention])
+def test_no_rows_and_no_edges(module, num_nodes: int, num_in: int) -> None:
+    for result in all_results(module, inputs(num_nodes, num_in, k=0 if num_nodes else 2)):
+        assert not result.any()
+
+
+def test_large_sums_of_type_gradients_keep_their_digits() -> None:
+    """200,000 equal contributions: a plain float32 sum would be off in the third digit."""
+    num_nodes = 200_000
+    arguments = inputs(num_nodes, 5, k=1, heads=1, width=1)
+    query, _, _, indptr, source, edge_type, scale, bias, temperature = arguments
+    ones = torch.ones(5, 1, 1)
+    half = torch.zeros(num_nodes, 1, 1), torch.full((num_nodes, 1), 2.0)  # out and mass as if p were exp(1) / 2
+    grads = cpu_attention.backward(
+        torch.full_like(query, 1e-3), *half, torch.ones_like(query), ones, ones, indptr, source, edge_type * 0,
+        torch.ones_like(scale), torch.zeros_like(bias), temperature * 0 + 1,
+    )  # fmt: skip
+    expected = num_nodes * 1e-3 * torch.tensor(1.0).exp() / 2
+    torch.testing.assert_close(grads[4][0, 0], expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(grads[3][0, 0, 0], expected, rtol=1e-5, atol=0)
+
+
+def test_the_operators_keep_the_rules_of_torch() -> None:
+    arguments = inputs(20, 25)
+    leaves = [
+        tensor.requires_grad_() if tensor.dtype == torch.float32 and tensor.dim() else tensor for tensor in arguments
+    ]
+    torch.library.opcheck(row_attention.row_attention, tuple(leaves))
+
+
+def test_the_implementation_follows_device_dtype_and_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
+    assert row_attention.implementation(cpu, torch.float32) is cpu_attention
+    monkeypatch.setattr(row_attention, "can_compile", lambda: False)
+    assert row_attention.implementation(cpu, torch.float32) is torch_attention
+    monkeypatch.setattr(row_attention, "_triton_works", lambda device: False)
+    assert row_attention.implementation(cuda, torch.float32) is torch_attention
+    assert row_attention.implementation(cuda, torch.float64) is torch_attention
+    assert row_attention.implementation(torch.device("meta"), torch.float32) is torch_attention
+
+
+def test_a_triton_that_fails_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(row_attention.importlib, "import_module", broken)
+    row_attention._triton_works.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="Triton can't be used .*no compiler.*tensor operations"):
+            assert not row_attention._triton_works(torch.device("cpu"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not row_attention._triton_works(torch.device("cpu"))
+    finally:
+        row_attention._triton_works.cache_clear()

@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from spx.kernels.cpu_dropout import dropout
+from spx.nn.network import Dropout
+
+
+def seed(number: int = 3) -> torch.Tensor:
+    return torch.tensor(number)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_each_element_is_dropped_with_probability_p(p: float) -> None:
+    """Within 5 standard deviations, in every second element too: two share one random number."""
+    x = torch.ones(200_001)
+    out = dropout(x, p, seed())
+    assert out.unique().tolist() == pytest.approx([0.0, 1 / (1 - p)])
+    for part in (out, out[::2], out[1::2]):
+        dropped = float((part == 0).double().mean())
+        assert abs(dropped - p) < 5 * (p * (1 - p) / part.numel()) ** 0.5
+    both = (out[:-1:2] == 0) & (out[1::2] == 0)
+    assert abs(float(both.double().mean()) - p * p) < 5 * (p * p / both.numel()) ** 0.5, (
+        "the two halves are independent"
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5), (2, 3, 4), (0, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shape_dtype_and_the_gradients_mask(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = torch.randn(shape, dtype=dtype).requires_grad_()
+    out = dropout(x, 0.5, seed())
+    assert (out.shape, out.dtype) == (x.shape, x.dtype)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    torch.testing.assert_close(gradient * x, out)
+
+
+def test_the_seed_decides_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(1001)
+    one = dropout(x, 0.5, seed())
+    monkeypatch.setattr("spx.kernels.cpu_dropout.num_threads", lambda nanoseconds: 3)
+    assert torch.equal(dropout(x, 0.5, seed()), one)
+    assert not torch.equal(dropout(x, 0.5, seed(4)), one)
+
+
+def test_strided_input_is_dropped_element_by_element() -> None:
+    x = torch.randn(8, 6).t()
+    assert torch.equal(dropout(x, 0.5, seed()), dropout(x.contiguous(), 0.5, seed()))
+
+
+def test_the_operator_keeps_the_rules_of_torch() -> None:
+    torch.library.opcheck(dropout, (torch.randn(4, 3, requires_grad=True), 0.5, seed()))
+
+
+def test_the_module_follows_the_global_seed_and_training_alone() -> None:
+    module, x = Dropout(0.5), torch.randn(100)
+    torch.manual_seed(0)
+    first, second = module(x), module(x)
+    torch.manual_seed(0)
+    assert torch.equal(module(x), first)
+    assert not torch.equal(first, second)
+    assert torch.equal(module.eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+
+
+@pytest.mark.parametrize("reason", ["dtype", "compiler"])
+def test_where_the_kernel_does_not_serve_torchs_own_does(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    x = torch.ones(1000, dtype=torch.bfloat16 if reason == "dtype" else torch.float32)
+    if reason == "compiler":
+        monkeypatch.setattr("spx.nn.network.can_compile", lambda: False)
+    torch.manual_seed(0)
+    out = Dropout(0.5)(x)
+    torch.manual_seed(0)
+    assert torch.equal(out, torch.nn.functional.dropout(x, 0.5))
