@@ -92,7 +92,11 @@ def growth(rows: list[dict], figure) -> None:
     for column, (name, title) in enumerate(zip(swept, titles, strict=True)):
         found = [row for row in rows if row["swept"] == name and "error" not in row]
         for axis, what, colour in ((axes[0, column], "seconds", BLUE), (axes[1, column], "MB", ORANGE)):
-            axis.loglog([row[name] for row in found], [row[what] for row in found], "o-", color=colour)
+            axis.plot([row[name] for row in found], [row[what] for row in found], "o-", color=colour)
+            if name in ("num_nodes", "core"):
+                axis.loglog()
+            else:
+                axis.set_ylim(bottom=0)
         axes[1, column].set_xlabel(title)
     axes[0, 0].set_ylabel("seconds an epoch")
     axes[1, 0].set_ylabel("peak memory, MB")
