@@ -54,7 +54,9 @@ def _kernel() -> Callable:
 
     @njit(inline="always")
     def weight(weights, place):
-        return np.float64(max(weights[place], least)) if weights.size else 1.0
+        if not weights.size:
+            return 1.0
+        return np.float64(weights[place] if weights[place] > least else least)  # nan is least too: a row always fills
 
     @njit(inline="always")
     def first_bar(weights, first_edge, last_edge, k):

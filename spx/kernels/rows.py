@@ -1,7 +1,7 @@
 """Compiling with numba, and running a kernel over the rows of a CSR in threads."""
 
 import functools
-import importlib.util
+import importlib
 import itertools
 import warnings
 from collections.abc import Callable
@@ -16,11 +16,13 @@ LEAST_NANOSECONDS = 3e6  # of work for a thread: torch's own threads wait awake 
 
 @functools.cache
 def can_compile() -> bool:
-    """Whether numba is installed; says once what its absence costs."""
-    if importlib.util.find_spec("numba") is None:
+    """Whether numba is installed and loads; says once what its absence costs."""
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
         warnings.warn(
-            "numba is not installed: sampling and attention on the CPU run as plain tensor operations, several times "
-            "slower. Mend: pip install numba.",
+            f"numba can't be used ({error}): sampling and attention on the CPU run as plain tensor operations, several "
+            "times slower. Mend: pip install numba.",
             stacklevel=2,
         )
         return False

@@ -32,7 +32,8 @@ def draw(
         if weights is None:
             of_chunk = torch.ones(last - first, device=indptr.device)
         else:
-            of_chunk = weights[first:last].to(indptr.device, torch.float32).clamp_min(SMALLEST_WEIGHT)
+            given = weights[first:last].to(indptr.device, torch.float32)
+            of_chunk = torch.where(given > SMALLEST_WEIGHT, given, SMALLEST_WEIGHT)
         slots = num_edges + torch.arange(start * k, stop * k, device=indptr.device).view(-1, k)
         chosen[start:stop] = first + _choose(local, of_chunk, k, seed, first, slots, random)
     return source[chosen], edge_type[chosen]

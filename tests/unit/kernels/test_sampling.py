@@ -72,6 +72,16 @@ def test_padding_never_more_than_doubles_the_work(monkeypatch: pytest.MonkeyPatc
     assert graph.num_edges <= sum(sizes) <= 2 * graph.num_edges
 
 
+def test_broken_weights_still_give_edges_of_the_row() -> None:
+    graph = graph_of()
+    for value in (torch.nan, torch.inf, -1.0):
+        weights = torch.full((graph.num_edges,), value)
+        for module in (cpu_sampling, torch_sampling):
+            neighbors, _ = module.draw(*graph, weights, 3, 0)
+            for node, drawn in enumerate(neighbors.tolist()):
+                assert set(drawn) <= set(graph.source[graph.indptr[node] : graph.indptr[node + 1]].tolist())
+
+
 def test_without_the_compiler_the_draw_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = graph_of()
     compiled = sample_neighbors(graph, weights_of("smooth", graph.num_edges), 3, 7)
@@ -118,10 +128,13 @@ def test_a_kernels_error_reaches_the_caller_from_any_thread() -> None:
 
 
 def test_a_missing_compiler_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    def broken(name: str):
+        raise ImportError("Numba needs NumPy 2.3 or less")
+
+    monkeypatch.setattr(rows.importlib, "import_module", broken)
     rows.can_compile.cache_clear()
     try:
-        with pytest.warns(UserWarning, match="numba is not installed.*pip install numba"):
+        with pytest.warns(UserWarning, match="numba can't be used .*NumPy 2.3.*pip install numba"):
             assert not rows.can_compile()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
