@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spx.data import GraphData, graph_data
-from spx.datasets import NodeDataset, Split
+from spx.datasets import NodeDataset, OwnSettings, Split
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 
 NUM_NODES, NUM_FEATURES = 90, 5
@@ -19,7 +19,9 @@ TASKS = {
 }
 
 
-def toy_dataset(name: str = "toy", data_dir: str = "data", protocol: str = "public", split: int = 0) -> NodeDataset:
+def toy_dataset(
+    name: str = "toy", data_dir: str = "data", protocol: str = "public", split: int = 0, own: OwnSettings | None = None
+) -> NodeDataset:
     """A graph whose labels follow from a node's own and its neighbours' features; in place of `load_dataset`."""
     task, metric, num_classes = TASKS[name]
     generator = torch.Generator().manual_seed(1)

@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
-from spx.datasets import NodeDataset, load_dataset, split_fingerprint
+from spx.datasets import NodeDataset, OwnSettings, load_dataset, run_name, split_fingerprint
+from spx.datasets.own.settings import DEFAULT_SHARES
+from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import ExpanderKind, build_expander
@@ -18,7 +20,7 @@ class GraphData(L.LightningDataModule):
     """One graph with a split, loaded when first asked for.
 
     Args:
-        dataset: name of a dataset (`make help` lists them).
+        dataset: name of a dataset (`make help` lists them), or the path of a graph of your own (docs/own-data.md).
         data_dir: folder of the raw and processed files; downloads go there.
         protocol: split protocol, "public" or "paper" (docs/datasets.md).
         split: number of the fixed split, or seed of a random one.
@@ -26,6 +28,11 @@ class GraphData(L.LightningDataModule):
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
         self_loops: whether each node attends to itself.
+        undirected: own graphs: add each edge's reverse.
+        shares: own graphs without a split: of training, validation and test; `split` numbers the draw.
+        stratify: own graphs without a split: draw each class by these shares.
+        metric: own graphs: "accuracy" or "roc_auc"; default: accuracy, for several labels roc_auc.
+        categorical: own graphs from tables: feature columns of numbers that name categories.
     """
 
     def __init__(
@@ -38,18 +45,24 @@ class GraphData(L.LightningDataModule):
         expander_degree: int = 15,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
+        undirected: bool = False,
+        shares: tuple[float, float, float] = DEFAULT_SHARES,
+        stratify: bool = True,
+        metric: MetricName | None = None,
+        categorical: list[str] | None = None,
     ):
         super().__init__()
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
-        self.dataset_name = dataset
+        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()))
+        self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
 
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset."""
-        return load_dataset(self.dataset_name, self.data_dir, self.protocol, self.split)
+        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own)
 
     @cached_property
     def data_fingerprint(self) -> str:

@@ -13,7 +13,6 @@ from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores
 from spx.errors import ConfigError
 from spx.graph.blocks import build_blocks
-from spx.graph.expander import ExpanderKind
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
 from spx.graph.scores import AttentionScores
 
@@ -43,9 +42,8 @@ class ResampledGraphData(GraphData):
         eval_samples: R, draws over which validate, test and predict average their predictions; while fitting,
             validation uses the first of them.
         num_workers: processes that build the batches of core nodes.
-        dataset, data_dir, protocol, split, seed: see `GraphData`.
-        expander_degree, expander, self_loops: see `GraphData`; the sampler "uniform" alone uses them, otherwise the
-            score file brings its graph.
+        **settings: see `GraphData`; `expander_degree`, `expander` and `self_loops` are for the sampler "uniform"
+            alone, otherwise the score file brings its graph.
     """
 
     def __init__(
@@ -60,15 +58,9 @@ class ResampledGraphData(GraphData):
         eval_batch_size: int | None = None,
         eval_samples: int = 1,
         num_workers: int = 0,
-        data_dir: str = "data",
-        protocol: str = "public",
-        split: int = 0,
-        seed: int = 0,
-        expander_degree: int = 15,
-        expander: ExpanderKind = "hamiltonian",
-        self_loops: bool = True,
+        **settings,
     ):
-        super().__init__(dataset, data_dir, protocol, split, seed, expander_degree, expander, self_loops)
+        super().__init__(dataset, **settings)
         if not k or min(k) < 1:
             raise ConfigError(f"k is {k}; give the sampled degree of each layer, each at least 1, such as [5, 5].")
         counts = {"resample_every": resample_every, "eval_samples": eval_samples}

@@ -11,6 +11,7 @@ from spx.datasets.checks import check_dataset
 from spx.datasets.fingerprint import split_fingerprint
 from spx.datasets.load import load_dataset
 from spx.datasets.minesweeper import minesweeper_grid
+from spx.datasets.own.settings import OwnSettings, run_name
 from spx.datasets.splits import balanced_split, random_split
 from spx.datasets.table import DATASETS, DatasetSpec
 from spx.datasets.types import NodeDataset, Split
@@ -19,11 +20,13 @@ __all__ = [
     "DATASETS",
     "DatasetSpec",
     "NodeDataset",
+    "OwnSettings",
     "Split",
     "balanced_split",
     "check_dataset",
     "load_dataset",
     "minesweeper_grid",
     "random_split",
+    "run_name",
     "split_fingerprint",
 ]

@@ -7,25 +7,39 @@ from pathlib import Path
 from torch import Tensor
 
 from spx.datasets.checks import check_dataset
+from spx.datasets.own import read_own
+from spx.datasets.own.settings import OwnSettings, is_path
 from spx.datasets.splits import SplitRule
 from spx.datasets.table import DATASETS, DatasetSpec
 from spx.datasets.types import NodeDataset, Task
 from spx.errors import DatasetError
 
 
-def load_dataset(name: str, data_dir: str | Path = "data", protocol: str = "public", split: int = 0) -> NodeDataset:
-    """Load a dataset of `DATASETS`, fetching its raw files into `data_dir` if they are not there.
+def load_dataset(
+    name: str,
+    data_dir: str | Path = "data",
+    protocol: str = "public",
+    split: int = 0,
+    own: OwnSettings = OwnSettings(),  # noqa: B008 - frozen
+) -> NodeDataset:
+    """Load a dataset of `DATASETS`, fetching its raw files into `data_dir` if they are not there, or a graph of
+    the user's own.
 
-    name      see `DATASETS`
+    name      see `DATASETS`; or the path of a saved PyG `Data` (.pt), an .npz, or a folder of tables
     data_dir  folder of all datasets; made if need be
     protocol  "public" or "paper": how the nodes are split, see `spx.datasets.table`
     split     number of the fixed split; for drawn splits any number >= 0, added to the protocol's seed
+    own       how a graph of the user's own is read; refused for others
 
     The parsed graph is memory-mapped from a cache file, privately: changing a tensor in place changes
     no file. Raises DatasetError for everything that can be wrong with the arguments, the folder, the
     network or the data.
     """
+    if is_path(name):
+        _check_number(name, split)
+        return read_own(name, protocol, split, own)
     spec = _spec(name)
+    own.refuse_for(name)
     rule = _rule(spec, protocol)
     _check_index(spec, rule, protocol, split)
     data_dir = _folder(data_dir)
@@ -53,7 +67,9 @@ def load_dataset(name: str, data_dir: str | Path = "data", protocol: str = "publ
 def _spec(name: str) -> DatasetSpec:
     if name not in DATASETS:
         hint = _did_you_mean(name, DATASETS)
-        raise DatasetError(f"unknown dataset {name!r}{hint} Known: {', '.join(DATASETS)}")
+        raise DatasetError(
+            f"unknown dataset {name!r}{hint} Known: {', '.join(DATASETS)}; or the path of a graph of your own"
+        )
     return DATASETS[name]
 
 
@@ -65,11 +81,15 @@ def _rule(spec: DatasetSpec, protocol: str) -> SplitRule:
 
 
 def _check_index(spec: DatasetSpec, rule: SplitRule, protocol: str, split: int) -> None:
-    if isinstance(split, bool) or not isinstance(split, int) or split < 0:
-        raise DatasetError(f"split {split!r} of dataset {spec.name!r} must be an integer >= 0")
+    _check_number(spec.name, split)
     if rule.num is not None and split >= rule.num:
         count = "1 split, number 0" if rule.num == 1 else f"{rule.num} splits, 0 to {rule.num - 1}"
         raise DatasetError(f"split {split} of dataset {spec.name!r}: the protocol {protocol!r} has {count}")
+
+
+def _check_number(name: str, split: int) -> None:
+    if isinstance(split, bool) or not isinstance(split, int) or split < 0:
+        raise DatasetError(f"split {split!r} of dataset {name!r} must be an integer >= 0")
 
 
 def _folder(data_dir: str | Path) -> Path:

@@ -1,8 +1,11 @@
 """What travels inside `spx.datasets`, and what leaves it. N nodes, E edges, F features, C classes."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    import polars
 
 Task = Literal["multiclass", "multilabel"]
 Metric = Literal["accuracy", "roc_auc"]
@@ -37,6 +40,8 @@ class NodeDataset(NamedTuple):
     edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
     y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel
     num_classes  C
+    node_ids     [N] the nodes' names in a user's own files, strings or integers; None: 0 to N - 1
+    class_names  the C classes' or labels' names; None: "0" to str(C - 1)
     """
 
     name: str
@@ -49,6 +54,8 @@ class NodeDataset(NamedTuple):
     num_classes: int
     task: Task
     metric: Metric
+    node_ids: "polars.Series | None" = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def num_nodes(self) -> int:

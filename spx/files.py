@@ -1,0 +1,65 @@
+"""Files that are whole or not there: written beside their place, brought to disk, renamed."""
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there takes its place in one step at the end.
+
+    A process that is killed, a full disk or an exception leaves the old file, or none, and at most a temporary file,
+    which the next writer of `path` removes. The folder is made if need be.
+
+    Raises:
+        OSError: the folder can't be written, or the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of `path` left that are no longer alive, and say so."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)")
+    for file in path.parent.glob(f".{glob_escaped(path.name)}.*"):
+        match = pattern.fullmatch(file.name)
+        if match and not _alive(int(match[1])):
+            with contextlib.suppress(OSError):
+                file.unlink()
+                logger.warning("An earlier write of %s was cut off; its remains were removed.", path)
+
+
+def glob_escaped(name: str) -> str:
+    """The name with what a pattern of `glob` would read otherwise made plain."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def reason(error: OSError) -> str:
+    """Why a file can't be written, in the system's words."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
