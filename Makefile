@@ -6,6 +6,7 @@ SPLITS   ?= 0
 PROTOCOL ?= public
 CONFIG   ?= wide
 OVERLAY  ?=
+DATASET  ?=
 DATA_DIR ?= data
 RUNS_DIR ?= lightning_logs
 REUSE    ?= 1
@@ -15,9 +16,9 @@ EXTRA_ESTIMATOR ?=
 EXTRA_WIDE ?=
 
 # Through the environment, where no quote in them can end a word of the recipe
-export DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
+export DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
 
-DATASETS := $(filter-out overlays,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
+DATASETS := $(filter-out overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
 CONFIGS  := $(filter-out estimator,$(sort $(basename $(notdir \
 	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
@@ -25,7 +26,7 @@ CONFIGS  := $(filter-out estimator,$(sort $(basename $(notdir \
 BIN   := .venv/bin
 READY := .venv/.installed
 
-STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PROTOCOL) --config $(CONFIG) \
+STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PROTOCOL) --config $(CONFIG) \
 	$(if $(OVERLAY),--overlay $(OVERLAY)) --data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" \
 	$(if $(filter 0 no false,$(REUSE)),--no-reuse) --extra="$$EXTRA" \
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
@@ -33,7 +34,7 @@ STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 .DEFAULT_GOAL := help
 BENCHMARKS := sampling attention estimator training growth batches gpu
 
-.PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
+.PHONY: help demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -50,6 +51,7 @@ help:  ## This list
 		PROTOCOL '$(PROTOCOL)' 'how nodes are split: public or paper (docs/datasets.md)' \
 		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
 		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
+		DATASET "$$DATASET" 'path of your own graph, for make mine' \
 		EXTRA "$$EXTRA" 'further arguments of spx fit, such as EXTRA="--trainer.max_epochs 20"' \
 		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
 		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
@@ -62,7 +64,12 @@ help:  ## This list
 demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
 
 $(DATASETS): $(READY)
-	@$(STUDY)
+	@$(call STUDY,$@)
+
+mine: $(READY)  ## A graph of your own, DATASET=path: check it, run both stages, predict every node (docs/own-data.md)
+	@test -n "$$DATASET" || { echo 'make mine needs the path of your graph: make mine DATASET=path'; exit 2; }
+	@$(BIN)/spx check "$$DATASET"
+	@$(call STUDY,"$$DATASET") --predictions
 
 test: lint  ## Lint, then all tests
 	@$(BIN)/python -m pytest
