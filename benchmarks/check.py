@@ -75,9 +75,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        graphs = [(2000, 10, 16)] if small else [(400_000, 10, 32), (60_000, 50, 128)]
+        graphs = [(2000, 10, 16)] if small else [(200_000, 10, 32), (60_000, 50, 128)]
         for number, shape in enumerate(graphs):
-            rows += compare(generated(folder, *shape), 8, folder / str(number))
+            rows += compare(generated(folder, *shape), 2, folder / str(number))
         for source in [] if small else ["actor", "minesweeper"]:
             rows += compare(source, None, folder / source)
     ratios = [row["memory ratio"] for row in rows]
