@@ -20,8 +20,11 @@ from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
 
-DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time;
-`spx study DATASET` runs both over seeds and splits, `spx results` rewrites docs/results.md."""
+DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time.
+Others, each with its own --help: `spx check PATH` reads a graph and says what training on it takes; `spx study
+DATASET` runs both stages over seeds and splits; `spx resume RUN` goes on with a run that was stopped; `spx predict RUN`
+writes its predictions, `spx export RUN` its network; `spx results` rewrites docs/results.md. `--debug` shows a
+failure's traceback."""
 
 FROM_DATA = ("num_features", "num_outputs", "task", "metric")
 
