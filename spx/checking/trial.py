@@ -125,9 +125,14 @@ def _stages(figures: dict[str, dict[str, float]], configs: Path) -> list[StageEs
 
 
 def _generated_trial(dataset: NodeDataset, num_nodes: int, folder: Path, configs: Path) -> dict[str, dict[str, float]]:
+    """A trial on a generated graph, with as many batches as the dataset has: all its parts are in proportion."""
     path = folder / f"generated-{num_nodes}.npz"
     np.savez(path, **_generated(dataset, num_nodes))
-    return _trial(folder, configs, str(path), ())
+    data = merged_settings([configs / f"{WIDE}.yaml"]).get("data", {}).get("init_args", {})
+    batches = {name: data.get(name) for name in ("batch_size", "eval_batch_size")}
+    share = num_nodes / dataset.num_nodes
+    scaled = [(f"--data.{name}", str(max(2, round(share * size)))) for name, size in batches.items() if size]
+    return _trial(folder, configs, str(path), (), [word for pair in scaled for word in pair])
 
 
 def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
@@ -154,14 +159,16 @@ def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
     return {"x": x.numpy(), "edge_index": edges.numpy(), "y": y.numpy(), **masks}
 
 
-def _trial(folder: Path, configs: Path, source: str, arguments: Sequence[str]) -> dict[str, dict[str, float]]:
+def _trial(
+    folder: Path, configs: Path, source: str, arguments: Sequence[str], for_wide: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
     """A few epochs of both stages; the figures of their `run.json`."""
     figures, runs = {}, folder / "runs"
     for stage in (ESTIMATOR, WIDE):
         command = [sys.executable, "-m", "spx", "fit", "--config", str(configs / f"{stage}.yaml")]
         command += ["--data.dataset", source, "--runs_dir", str(runs), *arguments]
         command += ["--trainer.max_epochs", str(TRIAL_EPOCHS), "--trainer.enable_progress_bar", "false"]
-        command += ["--then_test", str(stage == WIDE).lower(), "--name", stage]
+        command += ["--then_test", str(stage == WIDE).lower(), "--name", stage, *(for_wide if stage == WIDE else ())]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         record = read_json(runs / run_name(source) / stage / "version_0" / RECORD_FILE)
         if ended.returncode or record is None:

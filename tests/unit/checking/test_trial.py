@@ -41,7 +41,7 @@ DATASETS_NODES = {"minesweeper-sim": 10_000}
 @pytest.fixture
 def configs(tmp_path: Path) -> Path:
     (tmp_path / "estimator.yaml").write_text("trainer: {max_epochs: 7}\n")
-    (tmp_path / "wide.yaml").write_text("name: wide\n")
+    (tmp_path / "wide.yaml").write_text("data: {init_args: {batch_size: 500}}\n")
     return tmp_path
 
 
@@ -70,6 +70,9 @@ def test_of_a_large_graph_two_like_it_are_generated(monkeypatch, configs, grid):
     stages = trial.estimate_stages(grid, "minesweeper-sim", 300_000, configs)
     assert [stage.peak_rss_mb for stage in stages] == [pytest.approx(700)] * 2, "the line goes to 10,000 nodes"
     assert [stage.seconds_per_epoch for stage in stages] == [pytest.approx(10)] * 2
+    assert [options.get("--data.batch_size") for options in made_up.commands] == [None, "50", None, "100"], (
+        "in proportion"
+    )
     sources = [options["--data.dataset"] for options in made_up.commands]
     assert [source.rpartition("/")[2] for source in sources] == ["generated-1000.npz"] * 2 + ["generated-2000.npz"] * 2
 
