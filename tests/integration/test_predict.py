@@ -68,11 +68,11 @@ def test_lightning_s_predict_gives_the_same(stages: Stages, home: Path) -> None:
     checkpoint = stages.wide / "checkpoints" / "best.ckpt"
     main(
         [
-            *("predict", "--config", "wide.yaml", "--ckpt_path", str(checkpoint), "--name", "predict"),
+            *("predict", "--config", "wide.yaml", "--ckpt_path", str(checkpoint), "--name", "by-lightning"),
             *("--runs_dir", str(stages.home / "runs"), "--data.eval_batch_size", "40", "--data.eval_samples", "3"),
         ]
     )
-    (path,) = (stages.home / "runs" / "toy" / "predict").glob("version_*/predictions.npz")
+    (path,) = (stages.home / "runs" / "toy" / "by-lightning").glob("version_*/predictions.npz")
     theirs = np.load(path)
     ours = spx.load(stages.wide).predict(draws=3)
     torch.testing.assert_close(ours.probabilities, torch.from_numpy(theirs["probabilities"]), rtol=0, atol=1e-6)
