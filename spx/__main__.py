@@ -57,15 +57,16 @@ def main(args: list[str] | None = None) -> None:
 def explain(error: Exception) -> tuple[str, int]:
     """One line for a person, and the exit code."""
     chain = list(_causes(error))
+    full = next((cause for cause in chain if _disk_is_full(cause)), None)
+    starved = next((cause for cause in chain if _out_of_memory(cause)), None)
     for cause in chain:
         if isinstance(cause, SpxError) or type(cause).__name__ == "MisconfigurationException":
-            return str(cause), EXIT_USER_ERROR
-    for cause in chain:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return f"the disk is full ({cause}). Free space, or choose other folders", EXIT_RESOURCES
-        if isinstance(cause, MemoryError) or _out_of_memory(cause):
-            mend = "set a smaller --data.batch_size and --data.eval_batch_size, or a smaller width"
-            return f"memory ran out ({_short(cause)}): {mend}", EXIT_RESOURCES
+            return str(cause), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
+    if full is not None:
+        return f"the disk is full ({full}). Free space, or choose other folders", EXIT_RESOURCES
+    if starved is not None:
+        mend = "set a smaller --data.batch_size and --data.eval_batch_size, or a smaller width"
+        return f"memory ran out ({_short(starved)}): {mend}", EXIT_RESOURCES
     return f"{_short(error)}. This wasn't expected; {DEBUG} shows where it happened", EXIT_FAILURE
 
 
@@ -76,9 +77,15 @@ def _causes(error: BaseException | None):
         error = error.__cause__ or error.__context__
 
 
+def _disk_is_full(error: BaseException) -> bool:
+    """Also where a library tells it in words alone, as safetensors does."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
+
+
 def _out_of_memory(error: BaseException) -> bool:
-    return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error))
     )
 
 

@@ -1,15 +1,16 @@
 """The predictions of LightningCLI's `predict` as a table, written while they come."""
 
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from spx.errors import ConfigError
-from spx.inference.predictions import from_step
-from spx.inference.tables import TableWriter, table_writer
 from spx.run_folder import run_folder
+
+if TYPE_CHECKING:
+    from spx.inference.tables import TableWriter
 
 
 class PredictionWriter(Callback):
@@ -26,6 +27,8 @@ class PredictionWriter(Callback):
         self._written = 0
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        from spx.inference.tables import table_writer  # brings polars, which a fit has no need of
+
         if trainer.world_size > 1:
             raise ConfigError(f"Predictions are written by one device, not {trainer.world_size}. Use one.")
         self.path = self.path or str(run_folder(trainer) / "predictions.npz")
@@ -34,6 +37,8 @@ class PredictionWriter(Callback):
     def on_predict_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
     ) -> None:
+        from spx.inference.predictions import from_step
+
         dataset = trainer.datamodule.dataset
         self._writer.write(from_step(outputs, dataset, dataset.class_names))
         self._written += outputs["nodes"].numel()
