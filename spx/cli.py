@@ -14,6 +14,7 @@ from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress, PredictionWriter, ScoreHandover
+from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.run_folder import check_writable, next_version
 
@@ -65,6 +66,7 @@ class SpxCLI(LightningCLI):
         )
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ScoreHandover, "handover")
+        parser.add_lightning_class_args(AttentionMonitor, "attention")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("runs_dir", "data.init_args.runs_dir")
         for name in FROM_DATA:
