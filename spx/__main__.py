@@ -1,57 +1,132 @@
-"""Entry point of the command `spx`, also `python -m spx`."""
+"""Entry point of the command `spx`, also `python -m spx`.
 
+Exit codes: 0 done; 2 what a user gave can't be used; 3 memory or disk ran out; 1 any other failure; 130 stopped by
+Ctrl-C; 143 stopped by SIGTERM.
+"""
+
+import contextlib
+import errno
 import logging
+import signal
 import sys
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 
 from spx.errors import SpxError
 
-EXIT_USER_ERROR = 2
+EXIT_FAILURE, EXIT_USER_ERROR, EXIT_RESOURCES, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
+DEBUG = "--debug"
+
+COMMANDS = {
+    "study": "spx.experiments.study:study_main",
+    "results": "spx.experiments.results:results_main",
+    "check": "spx.inference.check:check_main",
+    "export": "spx.inference.command:export_main",
+}
+"""Commands that aren't LightningCLI's: module and function, imported when called for."""
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run a command. What a user gave and can't be used ends in one line on standard error and exit code 2.
+    """Run a command; every failure ends in one line on standard error, `--debug` shows its traceback too.
 
     Args:
         args: the command line; default: that of the process.
     """
-    command, *rest = (sys.argv[1:] if args is None else args) or ["--help"]
+    args = list(sys.argv[1:] if args is None else args)
+    debug = DEBUG in args
+    args = [argument for argument in args if argument != DEBUG]
+    _end_on_sigterm()
     try:
-        if command == "study":
-            from spx.experiments.study import study_main
-
-            study_main(rest)
-        elif command == "results":
-            from spx.experiments.results import results_main
-
-            results_main(rest)
-        else:
-            _lightning(args)
+        _command(args)(args)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has said goodbye
+            sys.exit(EXIT_INTERRUPTED)
+        raise
     except Exception as error:
-        user_error = _user_error(error)
-        if user_error is None:
+        if debug:
             raise
-        print(f"spx: error: {user_error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        message, code = explain(error)
+        print(f"spx: error: {message}", file=sys.stderr)
+        sys.exit(code)
 
 
-def _user_error(error: BaseException | None) -> BaseException | None:
-    """The error that a user can mend among an exception and its causes: jsonargparse wraps those of constructors."""
+def explain(error: Exception) -> tuple[str, int]:
+    """One line for a person, and the exit code."""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, SpxError) or type(cause).__name__ == "MisconfigurationException":
+            return str(cause), EXIT_USER_ERROR
+    for cause in chain:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return f"the disk is full ({cause}). Free space, or choose other folders", EXIT_RESOURCES
+        if isinstance(cause, MemoryError) or _out_of_memory(cause):
+            mend = "set a smaller --data.batch_size and --data.eval_batch_size, or a smaller width"
+            return f"memory ran out ({_short(cause)}): {mend}", EXIT_RESOURCES
+    return f"{_short(error)}. This wasn't expected; {DEBUG} shows where it happened", EXIT_FAILURE
+
+
+def _causes(error: BaseException | None):
+    """The error and its causes: jsonargparse wraps those of constructors."""
     while error is not None:
-        if isinstance(error, SpxError) or type(error).__name__ == "MisconfigurationException":
-            return error
+        yield error
         error = error.__cause__ or error.__context__
-    return None
 
 
-def _lightning(args: list[str] | None) -> None:
+def _out_of_memory(error: BaseException) -> bool:
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _short(error: BaseException) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
+
+
+def _end_on_sigterm() -> None:
+    """Lightning would go on to the epoch's end, and then report success."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(EXIT_TERMINATED)
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)
+
+
+def _command(args: list[str]) -> Callable[[list[str]], None]:
+    name, following = args[0] if args else "", args[1] if len(args) > 1 else ""
+    if name == "resume":
+        return _resume
+    if name == "predict" and following and not following.startswith("--"):
+        return _own("spx.inference.command:predict_main")
+    return _own(COMMANDS[name]) if name in COMMANDS else _lightning
+
+
+def _own(place: str) -> Callable[[list[str]], None]:
+    module, function = place.split(":")
+    return lambda args: getattr(import_module(module), function)(args[1:])
+
+
+def _resume(args: list[str]) -> None:
+    from spx.training.run_folder import resume_arguments
+
+    folder, *more = args[1:] or [""]
+    _lightning([*resume_arguments(folder), *more])
+
+
+def _lightning(args: list[str]) -> None:
     # Noise of other packages that a user can do nothing about.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in str(record.msg))
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     from spx.cli import SpxCLI
 
-    SpxCLI(args)
+    sys.argv[1:] = args or ["--help"]  # where LightningCLI reads them, and processes of other ranks
+    SpxCLI()
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from spx.data import GraphData
+from spx.datasets import run_name
 from spx.errors import ConfigError
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress, PredictionWriter, ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
-from spx.training.run_folder import check_writable, next_version
+from spx.training.resuming import RunLock, WholeFileIO
+from spx.training.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 
 DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time;
 `spx study DATASET` runs both over seeds and splits, `spx results` rewrites docs/results.md."""
@@ -62,6 +64,12 @@ class SpxCLI(LightningCLI):
             help="Number of the run: <runs_dir>/<dataset>/<name>/version_N. Default: the next free one.",
         )
         parser.add_argument(
+            "--resume",
+            type=bool,
+            default=False,
+            help="Go on with the run of --version where its last checkpoint left off. `spx resume FOLDER` sets it.",
+        )
+        parser.add_argument(
             "--then_test", type=bool, default=False, help="After fit, test the best checkpoint in the same run."
         )
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -97,33 +105,58 @@ class SpxCLI(LightningCLI):
                 "Give the settings that it was made with (config.yaml in its run's folder), or another checkpoint."
             )
 
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint of a run that is to be resumed."""
+        settings = self.settings
+        if settings.resume:
+            if settings.version is None:
+                raise ConfigError("--resume true needs --version, the number of the run to go on with.")
+            if (last := self._run_folder / LAST_CHECKPOINT).is_file():
+                settings.ckpt_path = str(last)
+                self._parse_ckpt_path()
+            if (self._run_folder / CONFIG_FILE).is_file():
+                self.save_config_callback = None  # the settings that the run was started with stay
+
+    @property
+    def _run_folder(self) -> Path:
+        settings = self.settings
+        folder = Path(settings.runs_dir, run_name(settings.data.init_args.dataset), settings.name)
+        return folder / f"version_{next_version(folder) if settings.version is None else settings.version}"
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Lay down the run's folder before any long work, and add the callbacks of every run."""
         settings = self.settings
         if settings.trainer.logger in (None, True):
-            folder = Path(settings.runs_dir, settings.data.init_args.dataset, settings.name)
             check_writable(settings.runs_dir)
-            version = next_version(folder) if settings.version is None else settings.version
-            self._refuse_taken(folder / f"version_{version}")
-            name = f"{folder.parent.name}/{folder.name}"
+            folder = self._run_folder
+            if not settings.resume:
+                self._refuse_taken(folder)
+            name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
         files = [str(path) for path in settings.get("config") or []]
-        callbacks = [RunRecord(settings.name, files), PredictionWriter()]
+        callbacks = [RunLock(), RunRecord(settings.name, files), PredictionWriter()]
         if settings.trainer.enable_progress_bar is not False:
             callbacks.append(EpochProgress())
         if "logger" in kwargs:
             callbacks.append(LearningRateMonitor("epoch"))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
+        kwargs["plugins"] = [WholeFileIO(), *_as_list(self._get(self.config_init, "trainer").plugins)]
         return super().instantiate_trainer(**kwargs)
 
     @rank_zero_only
     def _refuse_taken(self, folder: Path) -> None:
-        if (folder / self.save_config_kwargs.get("config_filename", "config.yaml")).exists():
+        if (folder / CONFIG_FILE).exists():
             raise ConfigError(f"{folder} holds a run already. Leave --version out, or give a number that is free.")
 
     def after_fit(self) -> None:
         if self.settings.then_test:
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def read_hyper_parameters(path: str) -> dict[str, Any]:

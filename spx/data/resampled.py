@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from spx.data.batch import Draws, NodeBatch
 from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores
-from spx.errors import ConfigError
+from spx.errors import ArtifactError, ConfigError
 from spx.graph.blocks import build_blocks
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
-from spx.graph.scores import AttentionScores
+from spx.graph.scores import AttentionScores, read_header
 
 Tables = tuple[NeighborTable, ...]
 
@@ -85,6 +85,31 @@ class ResampledGraphData(GraphData):
         if self.scores_path is None:
             self.scores_path = str(find_scores(self.runs_dir, self))
         return load_matching_scores(self.scores_path, self, len(self.k))
+
+    @property
+    def scores_fingerprint(self) -> str | None:
+        """Of the score file's content; None for the sampler "uniform"."""
+        return None if self.scores is None else read_header(self.scores_path).fingerprint
+
+    def state_dict(self) -> dict[str, str | None]:
+        """Which scores the run draws by: a resumed fit takes the same, not newer ones."""
+        return {"scores_path": self.scores_path, "scores_fingerprint": self.scores_fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, str | None]) -> None:
+        """Take the scores of the checkpoint that the fit goes on from.
+
+        Raises:
+            ArtifactError: they are gone, or others lie in their place.
+        """
+        wanted = state_dict["scores_fingerprint"]
+        if not self._fitting or wanted in (None, self.scores_fingerprint):
+            return
+        self.scores_path = state_dict["scores_path"]
+        self.__dict__.pop("scores", None)
+        if self.scores_fingerprint != wanted:
+            raise ArtifactError(
+                f"The run began with other scores than {self.scores_path} holds now. Bring them back, or start anew."
+            )
 
     @property
     def edges_per_layer(self) -> list[int]:

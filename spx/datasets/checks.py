@@ -9,84 +9,88 @@ from spx.errors import DatasetError
 _MEND = "The raw files are damaged or of another version: delete them and load again"
 
 
-def check_dataset(dataset: NodeDataset) -> None:
-    """Raise DatasetError, naming the dataset and the fault, unless it keeps all promises of its type."""
+def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> None:
+    """Raise DatasetError, naming the dataset and the fault, unless it keeps all promises of its type.
+
+    mend  what the reader of the error should do where the files are to blame
+    what  how the error names the dataset; "": by its name
+    """
     try:
-        _check_shapes(dataset)
-        _check_edges(dataset.edge_index, dataset.num_nodes)
-        _check_features(dataset.x)
-        _check_labels(dataset)
-        _check_split(dataset.split, dataset)
+        _check_shapes(dataset, mend)
+        _check_edges(dataset.edge_index, dataset.num_nodes, mend)
+        _check_features(dataset.x, mend)
+        _check_labels(dataset, mend)
+        _check_split(dataset.split, dataset, mend)
     except DatasetError as error:
-        raise DatasetError(f"dataset {dataset.name!r}: {error}") from None
+        raise DatasetError(f"{what or f'dataset {dataset.name!r}'}: {error}") from None
 
 
-def _check_shapes(dataset: NodeDataset) -> None:
+def _check_shapes(dataset: NodeDataset, mend: str) -> None:
     x, edge_index, y = dataset.x, dataset.edge_index, dataset.y
     if x.dim() != 2 or x.dtype != torch.float32:
-        raise DatasetError(f"x must be [N, F] float32, not {_kind(x)}. {_MEND}")
+        raise DatasetError(f"x must be [N, F] float32, not {_kind(x)}. {mend}")
     if dataset.num_nodes == 0:
-        raise DatasetError(f"the graph has no nodes. {_MEND}")
+        raise DatasetError(f"the graph has no nodes. {mend}")
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.int64:
-        raise DatasetError(f"edge_index must be [2, E] int64, not {_kind(edge_index)}. {_MEND}")
+        raise DatasetError(f"edge_index must be [2, E] int64, not {_kind(edge_index)}. {mend}")
     multilabel = dataset.task == "multilabel"
     shape = (dataset.num_nodes, dataset.num_classes) if multilabel else (dataset.num_nodes,)
     dtype = torch.float32 if multilabel else torch.int64
     if tuple(y.shape) != shape or y.dtype != dtype:
         wanted = f"{list(shape)} {_name(dtype)}"
-        raise DatasetError(f"y of a {dataset.task} task must be {wanted} here, not {_kind(y)}. {_MEND}")
+        raise DatasetError(f"y of a {dataset.task} task must be {wanted} here, not {_kind(y)}. {mend}")
 
 
-def _check_edges(edge_index: Tensor, num_nodes: int) -> None:
+def _check_edges(edge_index: Tensor, num_nodes: int, mend: str) -> None:
     if edge_index.numel() == 0:
         return
     low, high = (int(end) for end in edge_index.aminmax())
     if low < 0 or high >= num_nodes:
-        raise DatasetError(f"edge_index runs from {low} to {high}, outside the nodes 0..{num_nodes - 1}. {_MEND}")
+        raise DatasetError(f"edge_index runs from {low} to {high}, outside the nodes 0..{num_nodes - 1}. {mend}")
 
 
-def _check_features(x: Tensor) -> None:
+def _check_features(x: Tensor, mend: str) -> None:
     broken = int((~torch.isfinite(x).all(dim=1)).sum())
     if broken:
-        raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {_MEND}")
+        raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {mend}")
 
 
-def _check_labels(dataset: NodeDataset) -> None:
+def _check_labels(dataset: NodeDataset, mend: str) -> None:
     y, num_classes = dataset.y, dataset.num_classes
     if dataset.task == "multilabel":
         wrong = int(((y != 0) & (y != 1)).any(dim=1).sum())
         if wrong:
-            raise DatasetError(f"the labels of {wrong} of {y.size(0)} nodes are not 0 or 1 (NaN?). {_MEND}")
+            raise DatasetError(f"the labels of {wrong} of {y.size(0)} nodes are not 0 or 1 (NaN?). {mend}")
         return
     low, high = (int(end) for end in y.aminmax())
     if low < -1 or high >= num_classes:
-        raise DatasetError(f"labels run from {low} to {high}, outside -1..{num_classes - 1}. {_MEND}")
+        raise DatasetError(f"labels run from {low} to {high}, outside -1..{num_classes - 1}. {mend}")
     if high < 0:
-        raise DatasetError(f"no node has a label. {_MEND}")
+        raise DatasetError(f"no node has a label. {mend}")
 
 
-def _check_split(split: Split, dataset: NodeDataset) -> None:
+def _check_split(split: Split, dataset: NodeDataset, mend: str) -> None:
     for name, nodes in split._asdict().items():
-        _check_part(f"the {name} split", nodes, dataset)
+        _check_part(f"the {name} split", nodes, dataset, mend)
     counts = torch.bincount(torch.cat(split), minlength=dataset.num_nodes)
     shared = int((counts > 1).sum())
     if shared:
-        raise DatasetError(f"{shared} nodes are in more than one of train, val and test. {_MEND}")
+        raise DatasetError(f"{shared} nodes are in more than one of train, val and test. {mend}")
 
 
-def _check_part(what: str, nodes: Tensor, dataset: NodeDataset) -> None:
+def _check_part(what: str, nodes: Tensor, dataset: NodeDataset, mend: str) -> None:
     if nodes.dim() != 1 or nodes.dtype != torch.int64:
-        raise DatasetError(f"{what} must be [n] int64 node indices, not {_kind(nodes)}. {_MEND}")
+        raise DatasetError(f"{what} must be [n] int64 node indices, not {_kind(nodes)}. {mend}")
     if nodes.numel() == 0:
         raise DatasetError(f"{what} is empty. Choose another protocol or a larger graph")
     if bool((nodes[1:] <= nodes[:-1]).any()):
-        raise DatasetError(f"{what} is not sorted, or names a node twice. {_MEND}")
+        raise DatasetError(f"{what} is not sorted, or names a node twice. {mend}")
     low, high = int(nodes[0]), int(nodes[-1])
     if low < 0 or high >= dataset.num_nodes:
-        raise DatasetError(f"{what} runs from {low} to {high}, outside 0..{dataset.num_nodes - 1}. {_MEND}")
+        raise DatasetError(f"{what} runs from {low} to {high}, outside 0..{dataset.num_nodes - 1}. {mend}")
     unlabelled = int((dataset.y[nodes] < 0).sum()) if dataset.task == "multiclass" else 0
     if unlabelled:
-        raise DatasetError(f"{what} names {unlabelled} nodes that have no label. {_MEND}")
+        raise DatasetError(f"{what} names {unlabelled} nodes that have no label. {mend}")
 
 
 def _kind(tensor: Tensor) -> str:

@@ -20,11 +20,49 @@ def random_split(labelled: Tensor, shares: Shares, seed: int) -> Split:
     The first two parts have floor(share * n) nodes, the test part has the rest.
     Raises ValueError for shares that are negative or don't sum to 1.
     """
-    if min(shares) < 0 or not math.isclose(sum(shares), 1.0):
-        raise ValueError(f"shares {shares} must be non-negative and sum to 1")
+    _check_shares(shares)
     num_train, num_val = (_part(share, labelled.numel()) for share in shares[:2])
     order = labelled[torch.randperm(labelled.numel(), generator=_generator(seed))]
     return _sorted(order[:num_train], order[num_train : num_train + num_val], order[num_train + num_val :])
+
+
+def stratified_split(y: Tensor, shares: Shares, seed: int) -> Split:
+    """Cut each class by the shares of train, validation and test, in a random order of its nodes.
+
+    y  [N] int64 class labels; the nodes with y >= 0 are split
+    Of a class of n nodes each part has floor(share * n) or one more, and train has one before any other part has. What
+    the floors leave goes to the parts that lack most over all classes so far: the sizes don't depend on the seed.
+    Raises ValueError for shares that are negative or don't sum to 1.
+    """
+    _check_shares(shares)
+    labelled = _labelled(y)
+    order = labelled[torch.randperm(labelled.numel(), generator=_generator(seed))]
+    order = order[y[order].sort(stable=True).indices]
+    counts_C = torch.bincount(y[order])
+    sizes_C3 = _stratified_sizes(counts_C, shares)
+    start_C = counts_C.cumsum(0) - counts_C
+    place = torch.arange(order.numel()) - start_C[y[order]]  # of each node within its class
+    part = (place[:, None] >= sizes_C3.cumsum(1)[y[order], :2]).sum(1)
+    return _sorted(*(order[part == number] for number in range(3)))
+
+
+def _stratified_sizes(counts_C: Tensor, shares: Shares) -> Tensor:
+    """[C, 3] int64: how many nodes of each class go to train, validation and test."""
+    share_3 = torch.tensor(shares, dtype=torch.float64)
+    wanted_C3 = counts_C[:, None] * share_3
+    sizes_C3 = (wanted_C3 + 1e-9).floor().long()  # as in `_part`
+    left_C = (counts_C - sizes_C3.sum(1)).tolist()
+    lack_3 = torch.zeros(3, dtype=torch.float64)
+    for wanted_3, sizes_3, left in zip(wanted_C3, sizes_C3, left_C, strict=True):
+        lack_3 += wanted_3 - sizes_3
+        if left:
+            may_3 = wanted_3 - sizes_3 > 1e-9
+            first_3 = torch.tensor([bool(sizes_3[0] == 0), False, False])
+            rank_3 = torch.where(may_3, lack_3, -math.inf).masked_fill(may_3 & first_3, math.inf)
+            taken = rank_3.sort(descending=True, stable=True).indices[:left]
+            sizes_3[taken] += 1
+            lack_3[taken] -= 1
+    return sizes_C3
 
 
 def balanced_split(y: Tensor, train_share: float, val_share: float, seed: int) -> Split:
@@ -44,6 +82,11 @@ def balanced_split(y: Tensor, train_share: float, val_share: float, seed: int) -
     others = _shuffled(torch.cat([order[per_class:] for order in orders]), generator)
     num_val = round(val_share * num_labelled)
     return _sorted(torch.cat([order[:per_class] for order in orders]), others[:num_val], others[num_val:])
+
+
+def _check_shares(shares: Shares) -> None:
+    if min(shares) < 0 or not math.isclose(sum(shares), 1.0):
+        raise ValueError(f"shares {shares} must be non-negative and sum to 1")
 
 
 def _shuffled(nodes: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,8 +8,9 @@ from typing import Any
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE
 from spx.experiments.report import DASH, number, published_text, share_text, test_text
-from spx.experiments.runs import read_json, write_text
+from spx.experiments.runs import write_text
 from spx.experiments.summary import SUMMARIES
+from spx.files import read_json
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 HEADING = "# Results\n\n"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -10,14 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from spx import __version__
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, Stage, Study
+from spx.files import read_json, reason, replacing
 
 RECORD_FILE = "run.json"
 SCORES_FILE = "scores.safetensors"
 SETTINGS_FILE = "study.json"
-"""Written into a run's folder when the run has ended well: what it was run with."""
+"""Written into a run's folder before the run starts: what it is run with."""
+LOCK_FILE = ".lock"
 
 
 class StageError(Exception):
@@ -48,26 +51,46 @@ def scores_digest(path: Path) -> str:
     return hashlib.sha256(header).hexdigest()
 
 
-def find_run(folder: Path, stage: Stage, settings: dict[str, Any]) -> Path | None:
-    """The newest run of `folder` that ended well with these settings, or None."""
+def find_runs(folder: Path, settings: dict[str, Any]) -> list[Path]:
+    """The runs of `folder` with these settings, ended or not, newest first."""
     settings = json.loads(json.dumps(settings))
-    for run in sorted(_versions(folder), key=lambda run: int(run.name.removeprefix("version_")), reverse=True):
-        if not (run / RECORD_FILE).is_file() or read_json(run / SETTINGS_FILE) != settings:
-            continue
-        if stage.kind != ESTIMATOR or (run / SCORES_FILE).is_file():
-            return run
-    return None
+    runs = sorted(_versions(folder), key=lambda run: int(run.name.removeprefix("version_")), reverse=True)
+    return [run for run in runs if read_json(run / SETTINGS_FILE) == settings]
 
 
-def run_stage(study: Study, stage: Stage, seed: int, split: int, scores: Path | None) -> Path:
-    """Run one stage in a process of its own; returns the run's folder.
+def has_ended(run: Path, stage: Stage) -> bool:
+    """Whether the run left all that the study needs of it."""
+    record = read_json(run / RECORD_FILE)
+    if not isinstance(record, dict):
+        return False
+    return (run / SCORES_FILE).is_file() if stage.kind == ESTIMATOR else record.get("test") is not None
+
+
+def can_resume(run: Path) -> bool:
+    """Whether the run was stopped, and isn't still going on in another process."""
+    if not (run / LOCK_FILE).exists():
+        return True
+    try:  # a process that was killed leaves the file, but not the lock
+        with FileLock(run / LOCK_FILE).acquire(timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
+
+
+def run_stage(
+    study: Study, stage: Stage, seed: int, split: int, scores: Path | None, resumed: Path | None = None
+) -> Path:
+    """Run one stage in a process of its own, or go on with the run `resumed`; returns the run's folder.
 
     Raises:
         StageError: the process failed, or left no record.
         ConfigError: the runs' folder can't be written.
     """
-    folder = claim_version(study.folder / stage.name)
+    folder = resumed or claim_version(study.folder / stage.name)
+    write_json(folder / SETTINGS_FILE, settings_of(study, stage, seed, split, scores))
     command = fit_arguments(study, stage, seed, split, scores, folder)
+    if resumed:
+        command += ["--resume", "true"]
     print(f"$ spx {shlex.join(command)}", flush=True)
     code = subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
     run = f"The run {folder} ({stage.name}, split {split}, seed {seed})"
@@ -76,7 +99,6 @@ def run_stage(study: Study, stage: Stage, seed: int, split: int, scores: Path | 
         raise StageError(f"{run} failed with exit code {code}; the study ends here.", code)
     if not (folder / RECORD_FILE).is_file():
         raise StageError(f"{run} left no {RECORD_FILE}; was it told to write elsewhere?", 1)
-    write_json(folder / SETTINGS_FILE, settings_of(study, stage, seed, split, scores))
     return folder
 
 
@@ -112,16 +134,9 @@ def claim_version(folder: Path) -> Path:
             except FileExistsError:
                 number += 1
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise ConfigError(f"The folder {folder} can't be written: {reason}. Choose another with --runs_dir.") from error
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """What the file holds; None where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+        raise ConfigError(
+            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
+        ) from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -135,13 +150,11 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ConfigError: the folder can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text)
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}. Free space or choose another folder.") from error
+        raise ConfigError(f"{path} can't be written: {reason(error)}. Free space or choose another folder.") from error
 
 
 def _versions(folder: Path) -> Iterator[Path]:

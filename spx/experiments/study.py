@@ -16,17 +16,19 @@ from spx.experiments.runs import (
     RECORD_FILE,
     SCORES_FILE,
     StageError,
-    find_run,
-    read_json,
+    can_resume,
+    find_runs,
+    has_ended,
     run_stage,
     settings_of,
 )
 from spx.experiments.summary import FinishedRun, Record, summarize, write_summary
+from spx.files import read_json
 
 EPILOG = """\
 Each run is a process of its own, `spx fit`, whose command is printed. A run that ended well with the same settings
-is taken again, so a study that was stopped goes on where it was; --no-reuse runs everything anew, which you want
-after changing the program itself. Give values that begin with a dash with '=': --extra='--trainer.max_epochs 20'.
+is taken again, and one that was stopped goes on from its last checkpoint; --no-reuse runs everything anew, which you
+want after changing the program itself. Give values that begin with a dash with '=': --extra='--trainer.max_epochs 20'.
 """
 
 
@@ -69,11 +71,15 @@ def _run_pair(study: Study, plan: Plan, seed: int, split: int, reuse: bool, head
 
 def _run_or_find(study: Study, stage: Stage, seed: int, split: int, scores: Path | None, reuse: bool) -> Path:
     settings = settings_of(study, stage, seed, split, scores)
-    found = find_run(study.folder / stage.name, stage, settings) if reuse else None
-    if found is None:
-        return run_stage(study, stage, seed, split, scores)
-    print(f"Done before with the same settings: {found}", flush=True)
-    return found
+    found = find_runs(study.folder / stage.name, settings) if reuse else []
+    for run in found:
+        if has_ended(run, stage):
+            print(f"Done before with the same settings: {run}", flush=True)
+            return run
+    stopped = next((run for run in found if can_resume(run)), None)
+    if stopped is not None:
+        print(f"Stopped before its end, going on with it: {stopped}", flush=True)
+    return run_stage(study, stage, seed, split, scores, stopped)
 
 
 def _read_record(folder: Path, tested: bool) -> Record:

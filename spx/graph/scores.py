@@ -4,10 +4,8 @@ The artifact is one safetensors file: tensors beside a flat JSON header, no pick
 It holds the attention graph, the scores of every layer, and what they were made from.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spx.errors import ArtifactError, DatasetError
+from spx.files import replacing
 from spx.graph.csr import AttentionGraph, fingerprint
 
 FORMAT_VERSION = 1
@@ -81,20 +80,13 @@ def save_scores(path: str | Path, scores: AttentionScores, header: ArtifactHeade
     if not ((tensors["scores"] >= 0) & tensors["scores"].isfinite()).all():
         raise ArtifactError("The attention scores aren't finite: the estimator diverged. Lower its learning rate.")
     header = replace(header, fingerprint=_fingerprint(header, *tensors.values()))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(header))})
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(header))})
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
             f"The scores can't be written to {path}: {error}. Free space or choose another folder."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -42,8 +42,13 @@ def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tens
     return nll_loss(log_probabilities, target)
 
 
+def class_probabilities(log_probabilities: Tensor, task: TaskName) -> Tensor:
+    """Probabilities [..., C] of the classes, or for multi-label of each label's "yes"."""
+    return (log_probabilities.select(-2, 1) if task == "multilabel" else log_probabilities).exp()
+
+
 def positive_scores(log_probabilities: Tensor, task: TaskName) -> Tensor:
     """What a ranking metric ranks: [B, C] for multi-label, [B] (class 1 against 0) for two classes."""
     if task == "multilabel":
-        return log_probabilities.select(-2, 1).exp()
+        return class_probabilities(log_probabilities, task)
     return log_probabilities[..., 1].exp()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from spx.data.handover import SCORES_FILE
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 from spx.training.estimator import AttentionEstimator
-from spx.training.run_folder import run_folder
+from spx.training.run_folder import LAST_CHECKPOINT, run_folder
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -39,7 +39,7 @@ class BestCheckpoint(ModelCheckpoint):
         keep_last: bool = True,
         last_seconds: float = 2.0,
     ):
-        super().__init__(dirpath, "best", monitor, mode=mode)
+        super().__init__(dirpath, "best", monitor, mode=mode, enable_version_counter=False)
         self.keep_last = keep_last  # Lightning's own save_last only follows a checkpoint that is best
         self.last_seconds = last_seconds
         self._last_written = -math.inf
@@ -64,7 +64,7 @@ class BestCheckpoint(ModelCheckpoint):
         due = ends or time.monotonic() - self._last_written >= self.last_seconds
         if self.keep_last and trainer.strategy.broadcast(due) and not trainer.fast_dev_run:
             self._last_written = time.monotonic()
-            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+            self.last_model_path = str(Path(self.dirpath) / Path(LAST_CHECKPOINT).name)
             trainer.save_checkpoint(self.last_model_path, weights_only=False)
 
     def _note_metric(self, trainer: Trainer, pl_module: LightningModule, score_before: Tensor | None) -> None:
@@ -75,8 +75,22 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "best_metric": self.best_metric}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
+        super().load_state_dict(self._moved_here(state_dict))
         self.best_metric = state_dict.get("best_metric")
+
+    def _moved_here(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """The state with its paths in this run's folder, where that is the same run under another name."""
+
+        def moved(path: str) -> str:
+            return str(Path(self.dirpath) / Path(path).name) if path else path
+
+        best = moved(state_dict["best_model_path"])
+        if not Path(best).is_file():
+            return state_dict
+        here = {"dirpath": self.dirpath, "best_model_path": best}
+        here |= {name: moved(state_dict[name]) for name in ("kth_best_model_path", "last_model_path")}
+        here["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        return {**state_dict, **here}
 
 
 class ScoreHandover(Callback):

@@ -96,6 +96,7 @@ class AttentionEstimator(NodeTask):
         return float(self.network.temperature)
 
     def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
         settings = self.hparams
         temperature = annealed_temperature(
             self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min

@@ -4,8 +4,6 @@ Logged: `epoch_seconds`, `resampling_seconds`, `memory/peak_rss_mb`, `memory/pea
 monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`.
 """
 
-import json
-import os
 import statistics
 import sys
 import time
@@ -18,6 +16,8 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from spx.data import GraphData
+from spx.errors import ConfigError
+from spx.files import reason, write_json
 from spx.training.run_folder import run_folder
 
 RECORD_FILE = "run.json"
@@ -54,7 +54,26 @@ class RunRecord(Callback):
         self.name, self.config_files = name, config_files
         self._epoch_seconds: list[float] = []
         self._resampling_seconds: list[float] = []
+        self._seconds_before = 0.0
         self._record: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed fit needs to report the whole of it."""
+        return {
+            "epoch_seconds": self._epoch_seconds,
+            "resampling_seconds": self._resampling_seconds,
+            "seconds": self._seconds(),
+            "config_files": self.config_files,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epoch_seconds = list(state_dict["epoch_seconds"])
+        self._resampling_seconds = list(state_dict["resampling_seconds"])
+        self._seconds_before = state_dict["seconds"]
+        self.config_files = list(state_dict["config_files"])
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._fit_started
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._fit_started = time.perf_counter()
@@ -85,14 +104,13 @@ class RunRecord(Callback):
             "test": None,
             "epochs": trainer.current_epoch,
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
-            "seconds": time.perf_counter() - self._fit_started,
+            "seconds": self._seconds(),
             "seconds_per_epoch": statistics.median(self._epoch_seconds) if self._epoch_seconds else None,
             "resampling_seconds": statistics.median(self._resampling_seconds) if self._resampling_seconds else None,
             "attention_edges": round(edges),
             "augmented_edges": data.augmented_edges,
             "attention_edge_share": edges / data.augmented_edges if data.expander_degree else None,
             "checkpoint": getattr(checkpoint, "best_model_path", None) or None,
-            "scores": getattr(data, "scores_path", None),
         }
         self._write(trainer, pl_module)
         if best is not None:
@@ -116,6 +134,11 @@ class RunRecord(Callback):
             "metric": pl_module.metric_name,
             "num_nodes": data.dataset.num_nodes,
             "num_parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "scores": getattr(data, "scores_path", None),
+            "scores_fingerprint": getattr(data, "scores_fingerprint", None),
+            "data_fingerprint": data.data_fingerprint,
+            "class_names": None if data.dataset.class_names is None else list(data.dataset.class_names),
+            "cwd": str(Path.cwd()),
             "config_files": self.config_files,
             "versions": {package: version(package) for package in RECORDED_PACKAGES},
         }
@@ -131,10 +154,10 @@ class RunRecord(Callback):
         if trainer.fast_dev_run or not trainer.is_global_zero:
             return
         self._record |= {"folder": str(folder), "peak_rss_mb": peak_rss_mb(), "peak_cuda_mb": peak_cuda_mb()}
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{RECORD_FILE}.{os.getpid()}"
-        temporary.write_text(json.dumps(self._record, indent=2) + "\n")
-        temporary.replace(folder / RECORD_FILE)
+        try:
+            write_json(folder / RECORD_FILE, self._record)
+        except OSError as error:
+            raise ConfigError(f"{folder / RECORD_FILE} can't be written: {reason(error)}. Free space.") from error
         reached = {f"best/{part}_{pl_module.metric_name}": self._record.get(part) for part in ("val", "test")}
         reached = {name: value for name, value in reached.items() if value is not None}
         if trainer.logger is not None and reached:

@@ -1,12 +1,17 @@
 """Where a run lies: `<runs_dir>/<dataset>/<name>/version_N/`."""
 
-import os
 import tempfile
 from pathlib import Path
 
 from lightning import Trainer
 
 from spx.errors import ConfigError
+from spx.files import reason
+
+CONFIG_FILE = "config.yaml"
+BEST_CHECKPOINT = "checkpoints/best.ckpt"
+LAST_CHECKPOINT = "checkpoints/last.ckpt"
+LOCK_FILE = ".lock"
 
 
 def run_folder(trainer: Trainer) -> Path:
@@ -20,6 +25,26 @@ def next_version(folder: str | Path) -> int:
     return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
 
 
+def resume_arguments(folder: str | Path) -> list[str]:
+    """Arguments of `spx` that go on with the run in `folder` where its last checkpoint left off.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    folder = Path(folder)
+    number = folder.name.removeprefix("version_")
+    if not (folder / CONFIG_FILE).is_file() or not number.isdigit():
+        raise ConfigError(
+            f"{folder} is no run's folder: it holds no {CONFIG_FILE}, or isn't called version_N. "
+            "Give one such as lightning_logs/actor/wide/version_0."
+        )
+    runs_dir = folder.absolute().parents[2]
+    return [
+        *("fit", "--config", str(folder / CONFIG_FILE), "--version", number, "--resume", "true"),
+        *("--name", folder.absolute().parent.name, "--runs_dir", str(runs_dir)),
+    ]
+
+
 def check_writable(folder: str | Path) -> None:
     """Make the folder if need be and write a file into it.
 
@@ -31,5 +56,6 @@ def check_writable(folder: str | Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise ConfigError(f"The folder {folder} can't be written: {reason}. Choose another with --runs_dir.") from error
+        raise ConfigError(
+            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
+        ) from error

@@ -5,6 +5,7 @@ Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `trai
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
@@ -15,7 +16,17 @@ from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
 from spx.data.batch import Draws, NodeBatch
 from spx.errors import ConfigError
-from spx.nn.objectives import TaskName, average_draws, log_probabilities, node_loss, positive_scores
+from spx.nn.objectives import (
+    TaskName,
+    average_draws,
+    class_probabilities,
+    log_probabilities,
+    node_loss,
+    positive_scores,
+)
+
+RANDOM_STATE = "random_state"
+"""Key in a checkpoint."""
 
 
 def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
@@ -73,6 +84,7 @@ class NodeTask(L.LightningModule):
                 "lr must be above 0, the others at least 0."
             )
         self.network = network
+        self._random_state: list[Tensor] | None = None
         self.task: TaskName = task
         self.metric_name = metric
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
@@ -87,6 +99,22 @@ class NodeTask(L.LightningModule):
     def selection_metric(self) -> str:
         """Log key whose highest value marks the best checkpoint."""
         return f"val/{self.metric_name}"
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the random streams, which Lightning leaves out: dropout goes on where it stopped."""
+        checkpoint[RANDOM_STATE] = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random_state = checkpoint.get(RANDOM_STATE)
+
+    def on_train_epoch_start(self) -> None:
+        """Take up the random streams of the checkpoint that the fit went on from, if it did."""
+        if self._random_state is not None:
+            cpu, *cuda = (state.cpu() for state in self._random_state)
+            torch.set_rng_state(cpu)
+            if len(cuda) == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all(cuda)
+            self._random_state = None
 
     def forward(self, batch: NodeBatch) -> Tensor:
         """Logits [B, C] of the judged nodes."""
@@ -104,11 +132,18 @@ class NodeTask(L.LightningModule):
     def test_step(self, draws: Draws, batch_idx: int) -> None:
         self._evaluate("test", draws)
 
-    def predict_step(self, draws: Draws, batch_idx: int) -> dict[str, Tensor]:
-        """Probabilities [B, C] of the judged nodes, averaged over the draws, and the nodes' numbers [B]."""
-        logp = self._average(draws)
-        probabilities = positive_scores(logp, "multilabel") if self.task == "multilabel" else logp.exp()
-        return {"nodes": draws[0].nodes, "probabilities": probabilities}
+    def predict_step(self, draws: Iterable[NodeBatch], batch_idx: int = 0) -> dict[str, Tensor]:
+        """Numbers `nodes` [B] of the judged nodes, their `probabilities` [B, C] averaged over the R draws, and for
+        several draws `spread` [B, C], the probabilities' sample standard deviation over them.
+
+        The draws are asked for one after the other, so that they can be built when their turn comes.
+        """
+        nodes, logp = zip(*((batch.nodes, log_probabilities(self(batch), self.task)) for batch in draws), strict=True)
+        logp_R = torch.stack(logp)
+        prediction = {"nodes": nodes[0], "probabilities": class_probabilities(average_draws(logp_R), self.task)}
+        if len(logp) > 1:
+            prediction["spread"] = class_probabilities(logp_R, self.task).std(0)
+        return prediction
 
     def _average(self, draws: Draws) -> Tensor:
         return average_draws(torch.stack([log_probabilities(self(batch), self.task) for batch in draws]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from spx.data import AugmentedGraphData, NodeBatch, graph_data
-from spx.datasets import NodeDataset
+from spx.datasets import NodeDataset, OwnSettings
 from spx.errors import ConfigError
 from spx.graph.csr import EdgeType
 
@@ -80,10 +80,10 @@ def test_the_dataset_is_loaded_once_and_not_before_it_is_needed(monkeypatch: pyt
         return "a dataset"
 
     monkeypatch.setattr(graph_data, "load_dataset", load)
-    data = AugmentedGraphData("toy", "elsewhere", "paper", 7)
+    data = AugmentedGraphData("toy", "elsewhere", "paper", 7, undirected=True)
     assert asked == []
     assert (data.dataset, data.dataset) == ("a dataset", "a dataset")
-    assert asked == [("toy", "elsewhere", "paper", 7)]
+    assert asked == [("toy", "elsewhere", "paper", 7, OwnSettings(undirected=True))]
 
 
 def test_the_models_settings_follow_from_the_data(toy: NodeDataset) -> None:

@@ -1,6 +1,8 @@
 """Commands of runs, their folders, and when a run that was made before is taken again."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from spx.errors import ConfigError
 from spx.experiments import runs
 from spx.experiments.plan import Stage, Study, make_plan
 from spx.training import record
+from spx.training.resuming import lock_run
+from spx.training.run_folder import LOCK_FILE
 
 STUDY = Study("toy", protocol="paper")
 WIDE = Stage("wide", "wide", (Path("wide.yaml"),), ("--trainer.max_epochs", "2"), {"model": {"width": 8}})
@@ -33,6 +37,7 @@ def artifact(path: Path, header: bytes, body: bytes = b"") -> Path:
 def test_file_names_are_those_of_the_program():
     assert runs.RECORD_FILE == record.RECORD_FILE
     assert runs.SCORES_FILE == handover.SCORES_FILE
+    assert runs.LOCK_FILE == LOCK_FILE
 
 
 def test_arguments_of_stage_2():
@@ -60,30 +65,44 @@ def test_stage_1_is_not_tested_and_takes_no_scores():
     assert "--data.scores" not in arguments
 
 
-def test_a_finished_run_of_the_same_settings_is_found(tmp_path):
+def test_runs_of_the_same_settings_are_found_newest_first(tmp_path):
     settings = runs.settings_of(STUDY, WIDE, 0, 1, None)
-    finish(tmp_path / "version_2", settings)
+    older = finish(tmp_path / "version_2", settings)
     newest = finish(tmp_path / "version_10", settings)
     finish(tmp_path / "version_11", settings | {"seed": 9})
-    assert runs.find_run(tmp_path, WIDE, settings) == newest
+    assert runs.find_runs(tmp_path, settings) == [newest, older]
+    assert runs.find_runs(tmp_path / "nowhere", settings) == []
 
 
 @pytest.mark.parametrize("name", ["files", "arguments", "protocol", "seed", "split", "scores", "spx"])
 def test_any_other_setting_is_another_run(tmp_path, name):
     settings = runs.settings_of(STUDY, WIDE, 0, 1, None)
     finish(tmp_path / "version_0", settings | {name: "other"})
-    assert runs.find_run(tmp_path, WIDE, settings) is None
+    assert runs.find_runs(tmp_path, settings) == []
 
 
-def test_an_unfinished_run_is_not_found(tmp_path):
-    settings = runs.settings_of(STUDY, ESTIMATOR, 0, 0, None)
-    folder = finish(tmp_path / "version_0", settings)
-    assert runs.find_run(tmp_path, ESTIMATOR, settings) is None, "an estimator without its score file"
+def test_a_run_has_ended_when_it_left_what_the_study_needs(tmp_path):
+    folder = finish(tmp_path / "version_0", {})
+    assert not runs.has_ended(folder, ESTIMATOR), "an estimator without its score file"
     artifact(folder / runs.SCORES_FILE, b"{}")
-    assert runs.find_run(tmp_path, ESTIMATOR, settings) == folder
-    (folder / runs.RECORD_FILE).unlink()
-    assert runs.find_run(tmp_path, ESTIMATOR, settings) is None
-    assert runs.find_run(tmp_path / "nowhere", ESTIMATOR, settings) is None
+    assert runs.has_ended(folder, ESTIMATOR)
+    assert not runs.has_ended(folder, WIDE), "without a test figure"
+    (folder / runs.RECORD_FILE).write_text('{"test": 0.5}')
+    assert runs.has_ended(folder, WIDE)
+    for damaged in ("", "[1]", "{"):
+        (folder / runs.RECORD_FILE).write_text(damaged)
+        assert not runs.has_ended(folder, WIDE)
+        assert not runs.has_ended(folder, ESTIMATOR)
+
+
+def test_a_run_that_still_goes_on_is_left_alone(tmp_path):
+    assert runs.can_resume(tmp_path)
+    lock = lock_run(tmp_path)
+    holds = "import sys; from pathlib import Path; from spx.experiments.runs import can_resume; "
+    asks = [sys.executable, "-c", holds + "print(can_resume(Path(sys.argv[1])))", str(tmp_path)]
+    assert subprocess.run(asks, capture_output=True, text=True, check=True).stdout.strip() == "False"
+    lock.release()
+    assert runs.can_resume(tmp_path), "the file of a killed process is left, its lock is not"
 
 
 def test_settings_follow_the_files_the_arguments_and_the_scores(tmp_path, configs_dir):

@@ -19,7 +19,7 @@ class MadeUpRuns:
     """
 
     def __init__(self, record: dict, fail_at: int | None = None, code: int = 7):
-        self.record, self.fail_at, self.code = record, fail_at, code
+        self.record, self.fail_at, self.code, self.tests = record, fail_at, code, True
         self.options: list[dict[str, str]] = []
 
     def __call__(self, command: list[str], check: bool):
@@ -31,7 +31,7 @@ class MadeUpRuns:
         folder = Path(options["--runs_dir"], "toy", options["--name"], f"version_{options['--version']}")
         seed = int(options["--seed_everything"])
         (folder / runs.RECORD_FILE).write_text(
-            json.dumps(self.record | {"folder": str(folder), "test": 0.4 + seed / 10})
+            json.dumps(self.record | {"folder": str(folder), "test": 0.4 + seed / 10 if self.tests else None})
         )
         header = json.dumps({"seed": seed}).encode()
         (folder / runs.SCORES_FILE).write_bytes(len(header).to_bytes(8, "little") + header)
@@ -98,7 +98,14 @@ def test_an_interrupted_study_goes_on(train, arguments, capsys):
     again = train()
     study_main([*arguments, "--seeds", "0", "1"])
     assert again.names == ["wide"]
-    assert again.options[0]["--version"] == "2", "the failed run's folder is left as it is"
+    assert again.options[0]["--version"] == "1"
+    assert again.options[0]["--resume"] == "true"
+    train(fail_at=0)
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--seeds", "2"])
+    anew = train()
+    study_main([*arguments, "--seeds", "2", "--no-reuse"])
+    assert [(options["--version"], "--resume" in options) for options in anew.options] == [("3", False), ("2", False)]
 
 
 def test_a_killed_run_gives_the_shells_code(train, arguments):
@@ -108,14 +115,23 @@ def test_a_killed_run_gives_the_shells_code(train, arguments):
     assert error.value.code == 137
 
 
-def test_a_run_without_a_test_figure_is_refused(train, arguments, monkeypatch, make_record):
+def test_a_run_that_was_stopped_before_its_test_goes_on(train, arguments, make_record):
     made_up = train()
     study_main([*arguments, "--config", "gcn"])
     record = Path(arguments[-1], "toy/gcn/version_0", runs.RECORD_FILE)
     record.write_text(json.dumps(make_record(test=None)))
-    with pytest.raises(SystemExit):
+    study_main([*arguments, "--config", "gcn"])
+    assert made_up.names == ["gcn", "gcn"]
+    assert made_up.options[1]["--version"] == "0"
+    assert made_up.options[1]["--resume"] == "true"
+
+
+def test_a_run_that_leaves_no_test_figure_is_refused(train, arguments):
+    made_up = train()
+    made_up.tests = False
+    with pytest.raises(SystemExit) as error:
         study_main([*arguments, "--config", "gcn"])
-    assert made_up.names == ["gcn"]
+    assert error.value.code == 1
 
 
 def test_errors_come_before_any_run(train, arguments):
