@@ -19,7 +19,7 @@ export DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
 
 DATASETS := $(filter-out overlays,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
-CONFIGS  := $(filter-out estimator,$(sort $(basename $(notdir \
+CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
 	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
 
 BIN   := .venv/bin
@@ -33,7 +33,8 @@ STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 .DEFAULT_GOAL := help
 BENCHMARKS := sampling attention estimator training growth batches gpu
 
-.PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
+.PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
+	$(DATASETS:%=analyze-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -43,6 +44,8 @@ help:  ## This list
 	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
 	@printf '  %s\n' $(DATASETS)
 	@echo
+	@echo 'analyze-DATASET: what its networks attend to, as a report; EXTRA="--runs small": in two minutes'
+	@echo
 	@echo 'Variables, with their values at present:'
 	@printf '  %-16s %-18s %s\n' \
 		SEEDS '$(SEEDS)' 'seeds, such as SEEDS="0 1 2"' \
@@ -50,7 +53,7 @@ help:  ## This list
 		PROTOCOL '$(PROTOCOL)' 'how nodes are split: public or paper (docs/datasets.md)' \
 		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
 		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
-		EXTRA "$$EXTRA" 'further arguments of spx fit, such as EXTRA="--trainer.max_epochs 20"' \
+		EXTRA "$$EXTRA" 'further arguments of spx fit (analyze-DATASET: of spx analyze): EXTRA="--trainer.max_epochs 20"' \
 		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
 		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
 		DATA_DIR "$$DATA_DIR" 'raw files and downloads' \
@@ -63,6 +66,10 @@ demo: minesweeper-sim  ## Both stages on a generated graph, without a download: 
 
 $(DATASETS): $(READY)
 	@$(STUDY)
+
+$(DATASETS:%=analyze-%): analyze-%: $(READY)
+	@set -f; $(BIN)/spx analyze --config configs/$*/analysis.yaml --protocol $(PROTOCOL) --split $(firstword $(SPLITS)) \
+		--data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" $(if $(filter 0 no false,$(REUSE)),--reuse false) $$EXTRA
 
 test: lint  ## Lint, then all tests
 	@$(BIN)/python -m pytest

@@ -9,12 +9,12 @@ without a unit, from 0 (the same) to 2 (each all on one edge, not the same one).
 edges of their own. Nodes of fewer than two edges have no choice: they give nan, and drop out of the means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
+from spx.analysis.rows import RowRange, check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
 from spx.graph.csr import AttentionGraph
 from spx.nn.functional import segment_sum
 
@@ -41,7 +41,10 @@ def mean_energy_distances(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> 
         scores_R: R times [M], each row summing to one.
     """
     choice = with_choice(graph)
-    gram = _gram(graph, scores_R, choice)
+    gram = torch.zeros(len(scores_R), len(scores_R), dtype=torch.float64, device=graph.indptr.device)
+    for part, scores in _stacked(graph, scores_R):
+        scores = scores * choice[part.rows][part.of_edge()]
+        gram += scores @ scores.T
     norms = gram.diagonal()
     distances = (norms[:, None] + norms - 2 * gram).clamp_(min=0) / choice.sum()
     return distances.fill_diagonal_(0) if choice.any() else torch.full_like(distances, torch.nan)
@@ -76,7 +79,7 @@ def row_ranks(graph: AttentionGraph, values: Tensor) -> Tensor:
     check_edges(graph, values)
     ranks = torch.empty(graph.num_edges, dtype=torch.float64, device=values.device)
     for part in ranges_of(graph):
-        ranks[part.edges] = _ranks(part.indptr, part.of_edge(), values[part.edges])
+        ranks[part.edges] = _ranks(part, values[part.edges])
     return ranks
 
 
@@ -85,43 +88,50 @@ def rank_agreement(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
 
     Pearson's correlation of `row_ranks`; nan where p or q is the same on all edges, and without a choice.
     """
-    a, b = (_standard_ranks(graph, values) for values in (p, q))
-    agreement = row_sums(graph, a * b)
-    constant = (row_sums(graph, a.square()) == 0) | (row_sums(graph, b.square()) == 0)
-    return torch.where(constant, torch.nan, agreement)
+
+    def of_range(part: RowRange, p: Tensor, q: Tensor) -> Tensor:
+        a, b = _standard_ranks(part, p), _standard_ranks(part, q)
+        defined = _varies(part, a) & _varies(part, b)
+        return torch.where(defined, segment_sum(a * b, part.indptr), torch.nan)
+
+    return per_row(graph, of_range, p, q)
 
 
 def mean_rank_agreements(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Tensor:
     """Mean of `rank_agreement` over the nodes where it is defined, between each two of R networks: [R, R] float64."""
-    ranks_R = [_standard_ranks(graph, scores) for scores in scores_R]
-    defined_RN = torch.stack([row_sums(graph, ranks.square()) > 0 for ranks in ranks_R]).double()
-    return _gram(graph, ranks_R, with_choice(graph)) / (defined_RN @ defined_RN.T)  # 0 / 0 gives nan
+    size = (len(scores_R), len(scores_R))
+    products, defined = (torch.zeros(size, dtype=torch.float64, device=graph.indptr.device) for _ in range(2))
+    for part, scores in _stacked(graph, scores_R):
+        ranks = torch.stack([_standard_ranks(part, each) for each in scores])
+        varies = torch.stack([_varies(part, each) for each in ranks]).double()
+        products += ranks @ ranks.T
+        defined += varies @ varies.T
+    return products / defined  # 0 / 0 gives nan
 
 
-def _gram(graph: AttentionGraph, values_R: Sequence[Tensor], chosen: Tensor) -> Tensor:
-    """Products of each two of R times [M] values, summed over the edges of the chosen rows: [R, R] float64."""
-    for values in values_R:
-        check_edges(graph, values)
-    gram = torch.zeros(len(values_R), len(values_R), dtype=torch.float64, device=graph.indptr.device)
+def _stacked(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Iterator[tuple[RowRange, Tensor]]:
+    """Ranges of rows with the [R, m] float64 scores of all networks over their m edges."""
+    for scores in scores_R:
+        check_edges(graph, scores)
     for part in ranges_of(graph, chunk_edges=1 << 20):
-        keep = chosen[part.rows][part.of_edge()]
-        stacked = torch.stack([values[part.edges].double() for values in values_R]) * keep
-        gram += stacked @ stacked.T
-    return gram
+        yield part, torch.stack([scores[part.edges].double() for scores in scores_R])
 
 
-def _standard_ranks(graph: AttentionGraph, values: Tensor) -> Tensor:
-    """Ranks of each row brought to mean 0 and unit length, [M]; 0 in rows of equal values."""
-    ranks, degrees = row_ranks(graph, values), graph.degrees()
-    mean = torch.repeat_interleave((degrees - 1) / 2, degrees, output_size=graph.num_edges)
-    centred = ranks - mean
-    length = torch.repeat_interleave(row_sums(graph, centred.square()).sqrt(), degrees, output_size=graph.num_edges)
+def _standard_ranks(part: RowRange, values: Tensor) -> Tensor:
+    """Ranks of each row brought to mean 0 and unit length, [m]; 0 in rows of equal values."""
+    rows, degrees = part.of_edge(), part.indptr.diff()
+    centred = _ranks(part, values) - ((degrees - 1) / 2)[rows]
+    length = segment_sum(centred.square(), part.indptr).sqrt()[rows]
     return torch.where(length > 0, centred / length, 0)
 
 
-def _ranks(indptr: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    order = sorted_in_rows(indptr, values)
-    ordered, place = values[order], torch.arange(values.numel(), device=values.device) - indptr[rows]
+def _varies(part: RowRange, standard_ranks: Tensor) -> Tensor:
+    return segment_sum(standard_ranks.square(), part.indptr) > 0
+
+
+def _ranks(part: RowRange, values: Tensor) -> Tensor:
+    rows, order = part.of_edge(), sorted_in_rows(part.indptr, values)
+    ordered, place = values[order], torch.arange(values.numel(), device=values.device) - part.indptr[rows]
     first = torch.ones_like(order, dtype=torch.bool)  # of a group of equal values in one row
     first[1:] = (ordered[1:] != ordered[:-1]) | (rows[1:] != rows[:-1])
     group = first.cumsum(0) - 1

@@ -10,6 +10,8 @@ import yaml
 from spx.errors import ConfigError
 
 OVERLAYS = "overlays"
+ANALYSIS = "analysis"
+"""Settings of `spx analyze`: no configuration of a run."""
 ESTIMATOR = "estimator"
 """Stage 1: its configuration's name, and its key in a summary."""
 WIDE = "wide"
@@ -89,7 +91,7 @@ def make_plan(study: Study) -> Plan:
     """
     overlays = {kind: _overlay_files(study, kind) for kind in (ESTIMATOR, WIDE)}
     arguments = (*study.extra, *study.extra_wide)
-    files = (_config_file(study, study.config), *overlays[WIDE])
+    files = (config_file(study, study.config), *overlays[WIDE])
     settings = merged_settings(files)
     guided = needs_scores(settings, arguments)
     if study.overlay and not overlays[WIDE] and not (guided and overlays[ESTIMATOR]):
@@ -100,7 +102,7 @@ def make_plan(study: Study) -> Plan:
     wide_name = _with_overlay(study.config, study.overlay)  # its result depends on a changed stage 1, too
     stages = (Stage(WIDE, wide_name, files, arguments, settings),)
     if guided:
-        files = (_config_file(study, ESTIMATOR), *overlays[ESTIMATOR])
+        files = (config_file(study, ESTIMATOR), *overlays[ESTIMATOR])
         name = _with_overlay(ESTIMATOR, study.overlay if overlays[ESTIMATOR] else None)
         arguments = (*study.extra, *study.extra_estimator)
         stages = (Stage(ESTIMATOR, name, files, arguments, merged_settings(files)), *stages)
@@ -170,12 +172,17 @@ def _with_overlay(config: str, overlay: str | None) -> str:
     return f"{config}-{overlay}" if overlay else config
 
 
-def _config_file(study: Study, config: str) -> Path:
+def config_file(study: Study, config: str) -> Path:
+    """The configuration's file among those of the study's dataset.
+
+    Raises:
+        ConfigError: an unknown dataset or configuration.
+    """
     known = dataset_names(study.configs_dir)
     if study.dataset not in known:
         raise ConfigError(_unknown("dataset", study.dataset, known, study.configs_dir))
     folder = Path(study.configs_dir) / study.dataset
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != ANALYSIS)
     if config not in names:
         raise ConfigError(_unknown("configuration", config, names, folder))
     return folder / f"{config}.yaml"
