@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-from matplotlib.figure import Figure
+from matplotlib.image import imread
 from torch.utils.tensorboard import SummaryWriter
 
 from spx.score_study.claims import Claim
@@ -21,8 +21,15 @@ from spx.score_study.tables import ALL, Tables
 EVENTS = "events.out.tfevents.*"
 
 
-def write_board(folder: Path, tables: Tables, claims: list[Claim], figures: dict[str, Figure]) -> None:
-    """Write the folder's event file anew."""
+def write_board(folder: Path, tables: Tables, claims: list[Claim], pictures: dict[str, Path]) -> None:
+    """Write the folder's event file anew.
+
+    Args:
+        folder: of the report.
+        tables: of all measures.
+        claims: with their numbers.
+        pictures: PNG files by their name in `PICTURES`.
+    """
     for old in folder.glob(EVENTS):
         old.unlink()
     with SummaryWriter(str(folder)) as writer:
@@ -31,8 +38,10 @@ def write_board(folder: Path, tables: Tables, claims: list[Claim], figures: dict
         for claim in claims:
             for name, value in claim.numbers.items():
                 writer.add_scalar(_tag("claims", claim.key, claim.graph, name), value, 0)
-        for name, figure in figures.items():
-            writer.add_figure(_tag(PICTURES[name].claim or "structure", name), figure, 0, close=False)
+        for name, file in pictures.items():
+            writer.add_image(
+                _tag(PICTURES[name].claim or "structure", name), imread(file)[..., :3], 0, dataformats="HWC"
+            )
         lines = [f"**{claim.title}** ({claim.graph}): *{claim.verdict}*. {claim.text}" for claim in claims]
         writer.add_text("claims", "\n\n".join(lines), 0)
 

@@ -105,18 +105,18 @@ def _write(
 ) -> Path:
     from spx.score_study.board import write_board
     from spx.score_study.pictures import draw_all
-    from spx.score_study.report import REPORT_FILE, write_report
+    from spx.score_study.report import FIGURES, REPORT_FILE, write_report
 
     try:
         _write_tables(folder / "tables", tables)
-        figures = draw_all(tables, folder / "figures")
-        write_board(folder, tables, claims, figures)
+        pictures = draw_all(tables, folder / FIGURES)
+        write_board(folder, tables, claims, {name: folder / FIGURES / f"{name}.png" for name in pictures})
     except OSError as error:
         raise ConfigError(
             f"{folder} can't be written: {error.strerror}. Free space or choose another --output."
         ) from error
     title = f"What the networks attend to: {data.dataset_name}"
-    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, figures)
+    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
     for claim in claims:
         print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
     print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)

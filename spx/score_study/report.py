@@ -2,14 +2,12 @@
 
 import base64
 import html
-import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from spx.experiments.runs import write_text
 from spx.score_study.claims import FAILS, HOLDS, OPEN, PARTLY, Claim, number
@@ -18,6 +16,7 @@ from spx.score_study.pictures.style import graph_name
 from spx.score_study.tables import Tables
 
 REPORT_FILE = "report.html"
+FIGURES = "figures"
 VERDICT_CLASSES = {HOLDS: "holds", PARTLY: "partly", FAILS: "fails", OPEN: "open"}
 SECTIONS = {
     "width": "Do narrow networks estimate wide networks' attention?",
@@ -47,7 +46,7 @@ details { margin: .3rem 0; } summary { cursor: pointer; color: #0a4d7a; font-siz
 
 
 def write_report(
-    path: Path, title: str, facts: Mapping[str, str], tables: Tables, claims: list[Claim], figures: dict[str, Figure]
+    path: Path, title: str, facts: Mapping[str, str], tables: Tables, claims: list[Claim], pictures: list[str]
 ) -> Path:
     """Write the page.
 
@@ -57,7 +56,7 @@ def write_report(
         facts: what was run, as name and value.
         tables: of all measures.
         claims: with their numbers, each of which stands in the page as `<data value=...>`.
-        figures: by their name in `PICTURES`; they become SVG images within the page.
+        pictures: their names in `PICTURES`; the SVG files in `figures/` beside the page become images within it.
 
     Raises:
         ConfigError: the folder can't be written.
@@ -65,11 +64,11 @@ def write_report(
     body = [f"<h1>{html.escape(title)}</h1>", _facts(facts), "<h2>What the data shows</h2>", _verdicts(claims)]
     for key, heading in SECTIONS.items():
         of_section = [claim for claim in claims if claim.key == key]
-        drawn = {name: figure for name, figure in figures.items() if PICTURES[name].claim == key}
+        drawn = [name for name in pictures if PICTURES[name].claim == key]
         if of_section or drawn:
             body.append(f'<h2 id="{key or "structure"}">{html.escape(heading)}</h2>')
             body += [_claim(claim) for claim in of_section]
-            body += [_figure(name, figure) for name, figure in drawn.items()]
+            body += [_figure(name, path.parent / FIGURES / f"{name}.svg") for name in drawn]
     body += ["<h2>Graphs and networks</h2>", _table(tables["graphs"]), _networks(tables["runs"])]
     body.append(_tables_note(tables))
     page = (
@@ -120,15 +119,12 @@ def _data(claim: Claim, name: str, value: float) -> str:
     )
 
 
-def _figure(name: str, figure: Figure) -> str:
-    picture = PICTURES[name]
-    written = io.BytesIO()
-    figure.savefig(written, format="svg", metadata={"Date": None})
-    source = base64.b64encode(written.getvalue()).decode()
+def _figure(name: str, file: Path) -> str:
+    picture, source = PICTURES[name], base64.b64encode(file.read_bytes()).decode()
     return (
-        f'<figure id="{name}"><h3>{html.escape(picture.title)}</h3>'
+        f'<figure id="figure-{name}"><h3>{html.escape(picture.title)}</h3>'
         f'<img alt="{html.escape(picture.title, quote=True)}" src="data:image/svg+xml;base64,{source}">'
-        f"<figcaption>{html.escape(picture.caption)} Files: <code>figures/{name}.pdf</code>, .png, .svg.</figcaption>"
+        f"<figcaption>{html.escape(picture.caption)} Files: <code>{FIGURES}/{name}.pdf</code>, .png, .svg.</figcaption>"
         "</figure>"
     )
 

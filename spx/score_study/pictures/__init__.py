@@ -1,5 +1,6 @@
 """The study's pictures: drawn from its tables, saved as SVG, PNG and PDF."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -134,10 +135,15 @@ PICTURES: dict[str, Picture] = {
 }
 
 
-def draw_all(tables: Tables, folder: Path) -> dict[str, Figure]:
-    """Draw every picture that the tables have data for, and save it in all formats; returns the figures by name."""
+def draw_all(tables: Tables, folder: Path) -> list[str]:
+    """Draw every picture that the tables have data for into the folder, in all formats; returns their names.
+
+    Pictures of another set of tables are removed, so that the folder holds this one's alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {}
+    for name, ending in itertools.product(PICTURES, FORMATS):
+        (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    drawn = []
     with matplotlib.rc_context(style.SHEET):
         for name, picture in PICTURES.items():
             figure = picture.draw(tables)
@@ -146,5 +152,6 @@ def draw_all(tables: Tables, folder: Path) -> dict[str, Figure]:
             for ending in FORMATS:
                 metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending)
                 figure.savefig(folder / f"{name}.{ending}", metadata=metadata)
-            figures[name] = figure
-    return figures
+                figure.set_layout_engine("none")  # the first has laid it out
+            drawn.append(name)
+    return drawn

@@ -35,19 +35,20 @@ def distance_by_width(tables: Tables) -> Figure | None:
                 capsize=2,
                 label=f"to networks of width {widest} (mean, std over pairs)",
             )
-            floor = pairs.filter(pl.col("width") == widest)["value"]
-            if floor.len():
-                axis.axhline(floor.mean(), color="black", lw=1, label=f"two seeds of width {widest}")
+            floor = spread(pairs.filter(pl.col("width") == widest), "width")
+            if not floor.is_empty():
+                axis.errorbar([widest], floor["mean"], floor["std"], fmt="s", color="black", capsize=2)
+                axis.axhline(floor["mean"][0], color="black", lw=1, label=f"two seeds of width {widest}")
             for name, (colour, line) in style.BASELINE_STYLES.items():
                 value = baselines.filter(here & (pl.col("width") == widest) & (pl.col("baseline") == name))[
                     "value"
                 ].mean()
                 axis.axhline(value, color=colour, ls=line, label=style.BASELINE_NAMES[name])
-            style.log2_axis(axis, means["width"].to_list(), "width" if row == len(graphs) - 1 else "")
-            axis.set_ylim(bottom=0)
+            style.log2_axis(axis, [*means["width"], widest], "width" if row == len(graphs) - 1 else "")
             axis.set_title(f"layer {column + 1}")
         axes[row][0].set_ylabel(f"{style.graph_name(graph)}\nenergy distance")
-    style.legend_above(figure, axes[0][0], 3)
+        axes[row][0].set_ylim(bottom=0)
+    style.legend_above(figure)
     return figure
 
 
@@ -87,7 +88,7 @@ def rank_agreement(tables: Tables) -> Figure | None:
                 means["width"],
                 means["mean"],
                 means["std"],
-                fmt=f"{style.MARKERS[layer - 1 % 8]}-",
+                fmt=f"{style.MARKERS[(layer - 1) % 8]}-",
                 capsize=2,
                 color=colours[layer - 1],
                 label=f"layer {layer}",
@@ -96,7 +97,7 @@ def rank_agreement(tables: Tables) -> Figure | None:
         style.log2_axis(axis, sorted(set(ranks["width"])), f"width (at {widest}: seed to seed)")
         axis.set_title(style.graph_name(graph))
     axes[0][0].set_ylabel("Spearman's rank correlation\n(mean over nodes)")
-    style.legend_above(figure, axes[0][0])
+    style.legend_above(figure)
     return figure
 
 

@@ -49,7 +49,7 @@ def entropy(tables: Tables) -> Figure | None:
                 ls=("-", "--", "-.", ":")[(layer - 1) % 4],
                 label=f"layer {layer}",
             )
-        below.set(xlim=(0, 1), xlabel=f"normalised entropy of a node, width {widths[-1]} (1: uniform)")
+        below.set(xlim=(0, 1), xlabel=f"normalised entropy of a node\n(width {widths[-1]}; 1: uniform)")
     axes[0][0].set_ylabel("normalised entropy\n(mean over nodes)")
     axes[1][0].set_ylabel("nodes, % a bin of 0.05")
     axes[0][-1].legend(loc="lower left", fontsize=7.5)
@@ -88,7 +88,7 @@ def topk_mass(tables: Tables) -> Figure | None:
             axis.set(ylim=(0, 104), title=f"layer {column + 1}")
             axis.axhline(90, color=style.GREY, ls=":", lw=1)
         axes[row][0].set_ylabel(f"{style.graph_name(graph)}\ntop-k attention mass, %")
-    style.legend_above(figure, axes[0][0], 6, "degree of the attending node (dotted: 90%)")
+    style.legend_above(figure, "degree of the attending node (dotted: 90%)")
     return figure
 
 
@@ -131,7 +131,7 @@ def edge_types(tables: Tables) -> Figure | None:
             axis.grid(False, axis="x")
             axis.set(title=f"layer {column + 1}", ylim=(0, 100))
         axes[row][0].set_ylabel(f"{style.graph_name(graph)}\nshare of attention, %")
-    style.legend_above(figure, axes[0][0])
+    style.legend_above(figure)
     return figure
 
 
@@ -167,5 +167,5 @@ def edge_types_by_class(tables: Tables) -> Figure | None:
         if len(classes) > 15:
             axis.set_xticks(classes[:: len(classes) // 10])
     axes[0][0].set_ylabel("along graph edges,\n% of the attention")
-    style.legend_above(figure, axes[0][0], 5)
+    style.legend_above(figure)
     return figure

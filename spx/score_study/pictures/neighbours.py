@@ -43,10 +43,10 @@ def same_class(tables: Tables) -> Figure | None:
                 lw=1,
                 label=f"uniform over {style.EDGE_NAMES[name]}",
             )
-        axis.axhline(100 * homophily[graph], color="black", ls=":", lw=1.2, label="edge homophily of the graph")
+        axis.axhline(100 * homophily[graph], color="black", ls=":", lw=1.2, label="edge homophily")
         axis.set(title=style.graph_name(graph), xlabel="layer", xticks=range(1, depth + 1), ylim=(0, 104))
     axes[0][0].set_ylabel("to the node's own class,\n% of the attention")
-    style.legend_above(figure, axes[0][0], 3)
+    style.legend_above(figure)
     return figure
 
 
@@ -70,10 +70,10 @@ def degrees(tables: Tables) -> Figure | None:
             )
         axis.axhline(1, color="black", lw=0.8)
         axis.set_xscale("log", base=2)
-        axis.set_yscale("log", base=2)
-        axis.set(title=style.graph_name(graph), xlabel="graph degree of the node attended to, from")
+        axis.set(title=style.graph_name(graph), xlabel="graph degree of the node attended to\n(from; bins double)")
     axes[0][0].set_ylabel("mean score over uniform\n(1: uniform)")
-    style.legend_above(figure, axes[0][0])
+    axes[0][0].set_ylim(bottom=0)
+    style.legend_above(figure)
     return figure
 
 
@@ -106,5 +106,5 @@ def structure(tables: Tables) -> Figure | None:
         axis.axhline(0, color="black", lw=0.8)
         axis.set(title=style.graph_name(graph), xlabel="layer", xticks=range(1, depth + 1), ylim=(-1, 1))
     axes[0][0].set_ylabel("Spearman's rank correlation\n(mean over nodes)")
-    style.legend_above(figure, axes[0][0])
+    style.legend_above(figure)
     return figure

@@ -56,7 +56,7 @@ def error_by_width(tables: Tables) -> Figure | None:
         axis.set_title(f"layer {layer}")
     axes[0][0].set_ylabel("relative error of the output")
     style.plain_log_ticks(figure)
-    style.legend_above(figure, axes[0][0], 2)
+    style.legend_above(figure)
     return figure
 
 
@@ -98,5 +98,5 @@ def _by_k(table: pl.DataFrame, column: str, scale: float, label: str, log: bool)
     axes[0][0].set_ylabel(label)
     if log:
         style.plain_log_ticks(figure)
-    style.legend_above(figure, axes[0][0], 2)
+    style.legend_above(figure)
     return figure

@@ -52,22 +52,22 @@ def ordered_colours(number: int) -> list:
 
 
 def panels(rows: int, columns: int, height: float = 2.1, **shared: str | bool) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of the page's width with a grid of axes."""
-    figure = Figure(
-        figsize=(max(3.6, min(PAGE_WIDTH, 0.9 + 2.4 * columns)), 0.65 + height * rows), layout="constrained"
-    )
+    """A figure of the page's width (of two thirds for a single column) with a grid of axes."""
+    width = PAGE_WIDTH if columns > 1 else 0.65 * PAGE_WIDTH
+    figure = Figure(figsize=(width, 0.65 + height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def legend_above(figure: Figure, axis: Axes, columns: int = 4, title: str | None = None) -> None:
-    """One legend for all panels, above them, each label once."""
+def legend_above(figure: Figure, title: str | None = None) -> None:
+    """One legend for all panels, above them, each label once, in as many columns as there is room for."""
     found: dict[str, object] = {}
     for each in figure.axes:
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    figure.legend(
-        list(found.values()), list(found), loc="outside upper center", ncols=min(columns, len(found)), title=title
-    )
+    inches = 0.6 + 0.065 * max(map(len, found))  # of the longest entry
+    columns = max(1, min(len(found), int(figure.get_figwidth() / inches)))
+    columns = -(-len(found) // -(-len(found) // columns))  # no more than the rows need
+    figure.legend(list(found.values()), list(found), loc="outside upper center", ncols=columns, title=title)
 
 
 def log2_axis(axis: Axes, values: Sequence[int], label: str) -> None:
