@@ -82,7 +82,9 @@ def test_a_stopped_run_goes_on(processes, study: Study) -> None:
 
 def test_a_failed_run_ends_the_study_with_its_words(processes, study: Study) -> None:
     processes.failing.add("1")
-    with pytest.raises(StageError, match=r"version_\d.*seed 1.*exit code 3.*fit\.log ends: a line \| seed 1 failed") as caught:
+    with pytest.raises(
+        StageError, match=r"version_\d.*seed 1.*exit code 3.*fit\.log ends: a line \| seed 1 failed"
+    ) as caught:
         run_jobs(study, jobs(0, 1, 2, 3, 4, 5), processes=1)
     assert caught.value.code == 3
     assert len(processes.started) <= 3, "nothing more is started"

@@ -91,11 +91,17 @@ def test_labels_stay_within_the_picture_and_apart(tables: Tables, name: str) -> 
             assert not box.overlaps(other), f"{words!r} lies over {others!r}"
 
 
-def test_pictures_without_data_are_left_out_and_old_ones_removed(tables: Tables, tmp_path: Path) -> None:
-    draw_all(tables, tmp_path)
+def test_pictures_without_data_are_left_out_and_old_ones_removed(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spx.score_study.pictures.FORMATS", ("svg",))
+    for name in PICTURES:
+        (tmp_path / f"{name}.svg").touch()
     alone = {name: tables[name] for name in ("graphs", "runs", "baselines", "entropy", "entropy_histogram", "layers")}
     alone |= {name: tables[name] for name in ("topk", "shares")}
-    narrow = {name: table.filter(pl.col("width") == 4) if "width" in table.columns else table for name, table in alone.items()}
+    narrow = {
+        name: table.filter(pl.col("width") == 4) if "width" in table.columns else table for name, table in alone.items()
+    }
     names = draw_all(narrow, tmp_path)
     assert set(names) == {"entropy", "layers_alike", "topk_mass", "edge_types", "edge_types_by_class"}
     assert {path.stem for path in tmp_path.iterdir()} == set(names)
