@@ -6,6 +6,7 @@ SPLITS   ?= 0
 PROTOCOL ?= public
 CONFIG   ?= wide
 OVERLAY  ?=
+DATASET  ?=
 DATA_DIR ?= data
 RUNS_DIR ?= lightning_logs
 REUSE    ?= 1
@@ -15,9 +16,9 @@ EXTRA_ESTIMATOR ?=
 EXTRA_WIDE ?=
 
 # Through the environment, where no quote in them can end a word of the recipe
-export DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
+export DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
 
-DATASETS := $(filter-out overlays,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
+DATASETS := $(filter-out overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
 CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
 	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
@@ -25,7 +26,7 @@ CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
 BIN   := .venv/bin
 READY := .venv/.installed
 
-STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PROTOCOL) --config $(CONFIG) \
+STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PROTOCOL) --config $(CONFIG) \
 	$(if $(OVERLAY),--overlay $(OVERLAY)) --data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" \
 	$(if $(filter 0 no false,$(REUSE)),--no-reuse) --extra="$$EXTRA" \
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
@@ -33,8 +34,8 @@ STUDY = $(BIN)/spx study $@ --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 .DEFAULT_GOAL := help
 BENCHMARKS := sampling attention estimator training growth batches gpu
 
-.PHONY: help demo test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
-	$(DATASETS:%=analyze-%)
+.PHONY: help demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
+	analyze-mine $(DATASETS:%=analyze-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -44,7 +45,7 @@ help:  ## This list
 	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
 	@printf '  %s\n' $(DATASETS)
 	@echo
-	@echo 'analyze-DATASET: what its networks attend to, as a report; EXTRA="--runs small": in two minutes'
+	@echo 'analyze-NAME (or analyze-mine): what its networks attend to, as a report; EXTRA="--runs small": in two minutes'
 	@echo
 	@echo 'Variables, with their values at present:'
 	@printf '  %-16s %-18s %s\n' \
@@ -53,7 +54,8 @@ help:  ## This list
 		PROTOCOL '$(PROTOCOL)' 'how nodes are split: public or paper (docs/datasets.md)' \
 		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
 		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
-		EXTRA "$$EXTRA" 'further arguments of spx fit (analyze-DATASET: of spx analyze): EXTRA="--trainer.max_epochs 20"' \
+		DATASET "$$DATASET" 'path of your own graph, for make mine' \
+		EXTRA "$$EXTRA" 'further arguments of spx fit (analyze-NAME: of spx analyze): EXTRA="--trainer.max_epochs 20"' \
 		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
 		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
 		DATA_DIR "$$DATA_DIR" 'raw files and downloads' \
@@ -65,11 +67,22 @@ help:  ## This list
 demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
 
 $(DATASETS): $(READY)
-	@$(STUDY)
+	@$(call STUDY,$@)
+
+mine: $(READY)  ## A graph of your own, DATASET=path: check it, run both stages, predict every node (docs/own-data.md)
+	@test -n "$$DATASET" || { echo 'make mine needs the path of your graph: make mine DATASET=path'; exit 2; }
+	@$(BIN)/spx check "$$DATASET"
+	@$(call STUDY,"$$DATASET") --predictions
+
+ANALYZE = $(BIN)/spx analyze $1 --protocol $(PROTOCOL) --split $(firstword $(SPLITS)) --data_dir "$$DATA_DIR" \
+	--runs_dir "$$RUNS_DIR" $(if $(filter 0 no false,$(REUSE)),--reuse false) $$EXTRA
 
 $(DATASETS:%=analyze-%): analyze-%: $(READY)
-	@set -f; $(BIN)/spx analyze --config configs/$*/analysis.yaml --protocol $(PROTOCOL) --split $(firstword $(SPLITS)) \
-		--data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" $(if $(filter 0 no false,$(REUSE)),--reuse false) $$EXTRA
+	@set -f; $(call ANALYZE,--config configs/$*/analysis.yaml)
+
+analyze-mine: $(READY)
+	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
+	@set -f; $(call ANALYZE,--dataset "$$DATASET")
 
 test: lint  ## Lint, then all tests
 	@$(BIN)/python -m pytest

@@ -22,7 +22,7 @@ COMMANDS = {
     "study": "spx.experiments.study:study_main",
     "results": "spx.experiments.results:results_main",
     "analyze": "spx.score_study.command:analyze_main",
-    "check": "spx.inference.check:check_main",
+    "check": "spx.checking.command:check_main",
     "export": "spx.inference.command:export_main",
 }
 """Commands that aren't LightningCLI's: module and function, imported when called for."""
@@ -112,7 +112,7 @@ def _own(place: str) -> Callable[[list[str]], None]:
 
 
 def _resume(args: list[str]) -> None:
-    from spx.training.run_folder import resume_arguments
+    from spx.run_folder import resume_arguments
 
     folder, *more = args[1:] or [""]
     _lightning([*resume_arguments(folder), *more])

@@ -11,14 +11,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from spx.data import GraphData
-from spx.datasets import run_name
 from spx.errors import ConfigError
+from spx.naming import run_name
+from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress, PredictionWriter, ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
-from spx.training.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 
 DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time;
 `spx study DATASET` runs both over seeds and splits, `spx results` rewrites docs/results.md."""

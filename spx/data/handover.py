@@ -5,8 +5,9 @@ from pathlib import Path
 from spx.data.graph_data import GraphData
 from spx.errors import ArtifactError
 from spx.graph.scores import ArtifactHeader, AttentionScores, load_scores, read_header
+from spx.naming import OWN, is_path
+from spx.run_folder import SCORES_FILE
 
-SCORES_FILE = "scores.safetensors"
 ESTIMATOR_RUNS = "estimator"
 
 
@@ -25,10 +26,12 @@ def find_scores(runs_dir: str | Path, data: GraphData) -> Path:
             continue
         if not _differences(header, data):
             return path
+    fit = f"spx fit --config configs/{OWN if is_path(data.source) else data.dataset_name}/estimator.yaml"
+    fit += f" --data.dataset {data.source}" if is_path(data.source) else ""
     wanted = f"dataset {data.dataset_name}, protocol {data.protocol}, split {data.split}, seed {data.seed}"
     raise ArtifactError(
         f"No score file in {folder}/version_*/ was made for {wanted} ({len(candidates)} files looked at). Fit the "
-        f"estimator first: spx fit --config configs/{data.dataset_name}/estimator.yaml, or give --data.scores PATH."
+        f"estimator first: {fit}, or give --data.scores PATH."
     )
 
 

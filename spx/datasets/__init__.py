@@ -11,7 +11,7 @@ from spx.datasets.checks import check_dataset
 from spx.datasets.fingerprint import split_fingerprint
 from spx.datasets.load import load_dataset
 from spx.datasets.minesweeper import minesweeper_grid
-from spx.datasets.own.settings import OwnSettings, run_name
+from spx.datasets.own.settings import OwnSettings
 from spx.datasets.splits import balanced_split, random_split
 from spx.datasets.table import DATASETS, DatasetSpec
 from spx.datasets.types import NodeDataset, Split
@@ -27,6 +27,5 @@ __all__ = [
     "load_dataset",
     "minesweeper_grid",
     "random_split",
-    "run_name",
     "split_fingerprint",
 ]

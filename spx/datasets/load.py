@@ -8,11 +8,12 @@ from torch import Tensor
 
 from spx.datasets.checks import check_dataset
 from spx.datasets.own import read_own
-from spx.datasets.own.settings import OwnSettings, is_path
+from spx.datasets.own.settings import OwnSettings
 from spx.datasets.splits import SplitRule
 from spx.datasets.table import DATASETS, DatasetSpec
 from spx.datasets.types import NodeDataset, Task
 from spx.errors import DatasetError
+from spx.naming import is_path
 
 
 def load_dataset(

@@ -5,10 +5,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from spx.datasets.pickles import check_pickle
 from spx.datasets.types import GraphTensors
 
 
-def parse_pyg(raw: Path, scratch: Path, *, class_name: str, inner: str = ".", **arguments: str | bool) -> GraphTensors:
+def parse_pyg(
+    raw: Path,
+    scratch: Path,
+    *,
+    class_name: str,
+    inner: str = ".",
+    pickles: tuple[str, ...] = (),
+    **arguments: str | bool,
+) -> GraphTensors:
     """Let a class of `torch_geometric.datasets` parse the files in `raw`.
 
     The class works in `scratch`, on links to the raw files, so that what it writes is thrown away and
@@ -16,8 +25,12 @@ def parse_pyg(raw: Path, scratch: Path, *, class_name: str, inner: str = ".", **
 
     class_name  the class
     inner       folder below the class's root in which it looks for raw/
+    pickles     names of the raw files that the class unpickles: they are looked through first
     arguments   passed on to the class
+    Raises DatasetError for a pickle that could run code.
     """
+    for name in pickles:
+        check_pickle(raw / name)
     import torch_geometric.datasets
 
     root = scratch / "pyg"

@@ -31,7 +31,7 @@ def stratified_split(y: Tensor, shares: Shares, seed: int) -> Split:
 
     y  [N] int64 class labels; the nodes with y >= 0 are split
     Of a class of n nodes each part has floor(share * n) or one more, and train has one before any other part has. What
-    the floors leave goes to the parts that lack most over all classes so far: the sizes don't depend on the seed.
+    the floors leave goes to the parts that lack most over all classes so far; sizes do not depend on the seed.
     Raises ValueError for shares that are negative or don't sum to 1.
     """
     _check_shares(shares)
@@ -48,21 +48,19 @@ def stratified_split(y: Tensor, shares: Shares, seed: int) -> Split:
 
 def _stratified_sizes(counts_C: Tensor, shares: Shares) -> Tensor:
     """[C, 3] int64: how many nodes of each class go to train, validation and test."""
-    share_3 = torch.tensor(shares, dtype=torch.float64)
-    wanted_C3 = counts_C[:, None] * share_3
-    sizes_C3 = (wanted_C3 + 1e-9).floor().long()  # as in `_part`
-    left_C = (counts_C - sizes_C3.sum(1)).tolist()
-    lack_3 = torch.zeros(3, dtype=torch.float64)
-    for wanted_3, sizes_3, left in zip(wanted_C3, sizes_C3, left_C, strict=True):
-        lack_3 += wanted_3 - sizes_3
-        if left:
-            may_3 = wanted_3 - sizes_3 > 1e-9
-            first_3 = torch.tensor([bool(sizes_3[0] == 0), False, False])
-            rank_3 = torch.where(may_3, lack_3, -math.inf).masked_fill(may_3 & first_3, math.inf)
-            taken = rank_3.sort(descending=True, stable=True).indices[:left]
-            sizes_3[taken] += 1
-            lack_3[taken] -= 1
-    return sizes_C3
+    lack = [0.0, 0.0, 0.0]
+    sizes_C3 = []
+    for count in counts_C.tolist():
+        sizes = [_part(share, count) for share in shares]
+        rests = [share * count - size for share, size in zip(shares, sizes, strict=True)]
+        lack = [before + rest for before, rest in zip(lack, rests, strict=True)]
+        open_parts = [part for part in range(3) if rests[part] > 1e-9]
+        open_parts.sort(key=lambda part: (part != 0 or sizes[0] > 0, -lack[part]))
+        for part in open_parts[: count - sum(sizes)]:
+            sizes[part] += 1
+            lack[part] -= 1
+        sizes_C3.append(sizes)
+    return torch.tensor(sizes_C3, dtype=torch.int64).view(-1, 3)
 
 
 def balanced_split(y: Tensor, train_share: float, val_share: float, seed: int) -> Split:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from spx.errors import ConfigError
+from spx.naming import OWN, is_path, run_name
 
 OVERLAYS = "overlays"
 ANALYSIS = "analysis"
@@ -24,7 +25,7 @@ class Study:
     """What a user asks for.
 
     Args:
-        dataset: name of a folder in `configs_dir`.
+        dataset: name of a folder in `configs_dir`, or the path of a graph of the user's own.
         seeds, splits: every pair of them is run.
         protocol: split protocol, "public" or "paper".
         config: stage 2's configuration, a file of that folder without `.yaml`.
@@ -48,9 +49,19 @@ class Study:
     extra_wide: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What the dataset's runs are filed under."""
+        return run_name(self.dataset)
+
+    @property
+    def configs(self) -> str:
+        """Folder of the configurations, in `configs_dir`."""
+        return OWN if is_path(self.dataset) else self.dataset
+
+    @property
     def folder(self) -> Path:
         """Where the dataset's runs lie."""
-        return Path(self.runs_dir) / self.dataset
+        return Path(self.runs_dir) / self.name
 
 
 @dataclass(frozen=True)
@@ -179,9 +190,9 @@ def config_file(study: Study, config: str) -> Path:
         ConfigError: an unknown dataset or configuration.
     """
     known = dataset_names(study.configs_dir)
-    if study.dataset not in known:
-        raise ConfigError(_unknown("dataset", study.dataset, known, study.configs_dir))
-    folder = Path(study.configs_dir) / study.dataset
+    if study.configs not in known:
+        raise ConfigError(_unknown("dataset", study.configs, known, study.configs_dir))
+    folder = Path(study.configs_dir) / study.configs
     names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != ANALYSIS)
     if config not in names:
         raise ConfigError(_unknown("configuration", config, names, folder))

@@ -51,6 +51,7 @@ def print_report(summary: dict[str, Any], runs: list[FinishedRun], summary_path:
         "Checkpoint": last["checkpoint"],
         "TensorBoard": f"tensorboard --logdir {summary_path.parent}   (or: make tensorboard)",
         "Summary": summary_path,
+        **({"Predictions": summary["predictions"]} if "predictions" in summary else {}),
         "Next": next_command(summary),
     }
     for name, place in places.items():
@@ -61,7 +62,7 @@ def next_command(summary: dict[str, Any]) -> str:
     """What to try after this study."""
     if summary["dataset"] == "minesweeper-sim" and summary["config"] == WIDE:
         return 'make actor, or on this set again: make minesweeper-sim SEEDS="0 1 2"'
-    target = f"make {summary['dataset']}"
+    target = summary.get("target") or f"make {summary['dataset']}"
     if summary["config"] != WIDE or summary["overlay"]:
         return "make results"
     if len(summary["test"]) == 1:

@@ -15,12 +15,10 @@ from spx import __version__
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, Stage, Study
 from spx.files import read_json, reason, replacing
+from spx.naming import file_stamps, is_path
+from spx.run_folder import LOCK_FILE, RECORD_FILE, SCORES_FILE, SETTINGS_FILE
 
-RECORD_FILE = "run.json"
-SCORES_FILE = "scores.safetensors"
-SETTINGS_FILE = "study.json"
-"""Written into a run's folder before the run starts: what it is run with."""
-LOCK_FILE = ".lock"
+PREDICTIONS_FILE = "predictions.csv"
 
 
 class StageError(Exception):
@@ -40,6 +38,7 @@ def settings_of(study: Study, stage: Stage, seed: int, split: int, scores: Path 
         "protocol": study.protocol,
         "seed": seed,
         "split": split,
+        "files_of_dataset": file_stamps(study.dataset),
         "scores": None if scores is None else scores_digest(scores),
     }
 
@@ -118,6 +117,20 @@ def run_stage(
     return folder
 
 
+def predict_run(folder: Path, path: Path) -> Path:
+    """Write the run's predictions of every node to `path`, in a process of its own.
+
+    Raises:
+        StageError: the process failed.
+    """
+    command = ["predict", str(folder), "--output", str(path)]
+    print(f"\n$ spx {shlex.join(command)}", flush=True)
+    code = subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
+    if code != 0:
+        raise StageError(f"The predictions of {folder} failed with exit code {code}.", 128 - code if code < 0 else code)
+    return path
+
+
 def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Path | None, folder: Path) -> list[str]:
     """Arguments of `spx` for one run in `folder`; the user's own come last and win."""
     arguments = ["fit"]
@@ -126,6 +139,8 @@ def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Pat
     arguments += ["--name", stage.name, "--runs_dir", study.runs_dir]
     arguments += ["--version", folder.name.removeprefix("version_"), "--seed_everything", str(seed)]
     arguments += ["--data.protocol", study.protocol, "--data.split", str(split), "--data.data_dir", study.data_dir]
+    if is_path(study.dataset):
+        arguments += ["--data.dataset", study.dataset]
     if scores is not None:
         arguments += ["--data.scores", str(scores)]
     if stage.kind != ESTIMATOR:

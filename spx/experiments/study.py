@@ -13,17 +13,18 @@ from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, Plan, Stage, Study, make_plan
 from spx.experiments.report import print_report
 from spx.experiments.runs import (
-    RECORD_FILE,
-    SCORES_FILE,
+    PREDICTIONS_FILE,
     StageError,
     can_resume,
     find_runs,
     has_ended,
+    predict_run,
     run_stage,
     settings_of,
 )
 from spx.experiments.summary import FinishedRun, Record, summarize, write_summary
 from spx.files import read_json
+from spx.run_folder import RECORD_FILE, SCORES_FILE
 
 EPILOG = """\
 Each run is a process of its own, `spx fit`, whose command is printed. A run that ended well with the same settings
@@ -32,12 +33,15 @@ want after changing the program itself. Give values that begin with a dash with 
 """
 
 
-def run_study(study: Study, reuse: bool = True, console: Console | None = None) -> dict[str, Any]:
+def run_study(
+    study: Study, reuse: bool = True, predictions: bool = False, console: Console | None = None
+) -> dict[str, Any]:
     """Run every stage for every split and seed, print the report, write and return the summary.
 
     Args:
         study: what to run.
         reuse: take finished runs of the same settings again.
+        predictions: let the last run predict every node, into `PREDICTIONS_FILE` beside the summary.
         console: to print on; default: standard output.
 
     Raises:
@@ -51,9 +55,11 @@ def run_study(study: Study, reuse: bool = True, console: Console | None = None) 
         raise ConfigError("A study needs at least one seed and one split.")
     runs = []
     for index, (split, seed) in enumerate(pairs, start=1):
-        heading = f"{study.dataset}, split {split}, seed {seed} ({index} of {len(pairs)})"
+        heading = f"{study.name}, split {split}, seed {seed} ({index} of {len(pairs)})"
         runs.append(_run_pair(study, plan, seed, split, reuse, heading))
     summary = summarize(study, runs, plan.overlay_changes_method)
+    if predictions:
+        summary["predictions"] = str(predict_run(Path(runs[-1].wide["folder"]), study.folder / PREDICTIONS_FILE))
     print_report(summary, runs, write_summary(study, summary), console)
     return summary
 
@@ -93,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The options of `spx study`, which are those of `Study`."""
     defaults = Study("")
     parser = argparse.ArgumentParser("spx study", description=__doc__, epilog=EPILOG, allow_abbrev=False)
-    parser.add_argument("dataset", help="name of a folder in the configurations' folder")
+    parser.add_argument("dataset", help="name of a folder in the configurations' folder, or path of your own graph")
     parser.add_argument("--seeds", type=int, nargs="+", default=defaults.seeds, help="each seed is a run")
     parser.add_argument("--splits", type=int, nargs="+", default=defaults.splits, help="each split is a run per seed")
     parser.add_argument("--protocol", choices=("public", "paper"), default=defaults.protocol, help="split protocol")
@@ -108,6 +114,9 @@ def make_parser() -> argparse.ArgumentParser:
     for name, whose in (("extra", "both stages'"), ("extra_estimator", "stage 1's"), ("extra_wide", "stage 2's")):
         flags = {f"--{name}", f"--{name.replace('_', '-')}"}
         parser.add_argument(*sorted(flags), type=_words, default=(), help=f"further arguments of {whose} spx fit")
+    parser.add_argument(
+        "--predictions", action="store_true", help=f"write the last run's predictions of every node: {PREDICTIONS_FILE}"
+    )
     parser.add_argument("--reuse", action=argparse.BooleanOptionalAction, default=True, help="take finished runs again")
     return parser
 
@@ -126,11 +135,11 @@ def study_main(argv: Sequence[str] | None = None) -> None:
         SpxError: the study can't be run as asked.
     """
     settings = vars(make_parser().parse_args(argv))
-    reuse = settings.pop("reuse")
+    reuse, predictions = settings.pop("reuse"), settings.pop("predictions")
     settings |= {"seeds": tuple(settings["seeds"]), "splits": tuple(settings["splits"])}
     settings["overlay"] = settings["overlay"] or None  # make gives an empty one
     try:
-        run_study(Study(**settings), reuse)
+        run_study(Study(**settings), reuse, predictions)
     except StageError as error:
         print(f"spx: error: {error}", file=sys.stderr)
         raise SystemExit(error.code) from error

@@ -12,6 +12,7 @@ from typing import Any
 from spx.experiments.plan import ESTIMATOR, WIDE, Study
 from spx.experiments.published import published_figure
 from spx.experiments.runs import write_json
+from spx.naming import OWN, is_path
 
 Record = dict[str, Any]
 """What a run's `run.json` holds."""
@@ -42,11 +43,11 @@ def summarize(study: Study, runs: Sequence[FinishedRun], overlay_changes_method:
     wide = [run.wide for run in runs]
     estimators = [run.estimator for run in runs if run.estimator is not None]
     test = [100 * record["test"] for record in wide]
-    figure = published_figure(study.dataset, study.config, study.protocol, list(study.splits))
+    figure = published_figure(study.name, study.config, study.protocol, list(study.splits))
     stages = {ESTIMATOR: estimators} if estimators else {}
     stages[WIDE] = wide
     return {
-        "dataset": study.dataset,
+        "dataset": study.name,
         "config": study.config,
         "overlay": study.overlay,
         "protocol": study.protocol,
@@ -65,6 +66,7 @@ def summarize(study: Study, runs: Sequence[FinishedRun], overlay_changes_method:
             for kind, records in stages.items()
         },
         "folders": [record["folder"] for run in runs for record in (run.estimator, run.wide) if record is not None],
+        "target": make_target(study),
         "command": make_command(study),
         "machine": machine(),
         "versions": wide[-1].get("versions", {}),
@@ -89,10 +91,16 @@ def write_summary(study: Study, summary: dict[str, Any]) -> Path:
     return path
 
 
+def make_target(study: Study) -> str:
+    """The `make` command of the dataset, without what this study changes."""
+    own = is_path(study.dataset)
+    return f"make {OWN} DATASET={shlex.quote(study.dataset)}" if own else f"make {study.dataset}"
+
+
 def make_command(study: Study) -> str:
     """The `make` command of this study; folders are left out, they don't change its figures."""
     defaults = Study(study.dataset)
-    words = ["make", study.dataset]
+    words = [make_target(study)]
     for name in MAKE_VARIABLES:
         value = getattr(study, name)
         if value != getattr(defaults, name):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from spx.datasets import NodeDataset
 from spx.nn.objectives import TaskName
 
 THRESHOLD = 0.5
-"""From which probability on a label is predicted."""
+"""The least probability of a label that is predicted."""
 
 SEPARATOR = "|"
 """Between the predicted labels of a node."""
@@ -25,8 +24,8 @@ class Predictions(NamedTuple):
         nodes: [B] int64, the nodes' numbers in the graph.
         ids: [B], the nodes' names in the user's files; their numbers where they have none.
         probabilities: [B, C] float32, mean over the draws.
-        spread: [B, C] float32, sample standard deviation over the draws; None where there is one.
-        class_names: C of them.
+        spread: [B, C] float32, sample standard deviation over the draws; None where there is only one.
+        class_names: of the C classes or labels.
         task: "multiclass" or "multilabel".
     """
 
@@ -44,30 +43,53 @@ class Predictions(NamedTuple):
 
     @property
     def names(self) -> pl.Series:
-        """[B] strings, the predicted class, or the predicted labels joined with `|`."""
-        if self.task == "multilabel":
-            return _joined(self.class_names, self.predicted.numpy())
-        return pl.Series(self.class_names, dtype=pl.String).gather(self.predicted.numpy())
+        """[B] strings: the predicted class, or the predicted labels joined with `|`."""
+        if self.task == "multiclass":
+            return pl.Series(self.class_names, dtype=pl.String).gather(self.predicted.numpy())
+        chosen = (
+            pl.when(pl.Series(column)).then(pl.lit(name))
+            for name, column in zip(self.class_names, self.predicted.T.numpy(), strict=True)
+        )
+        return pl.select(pl.concat_str(chosen, separator=SEPARATOR, ignore_nulls=True)).to_series()
 
     def table(self) -> pl.DataFrame:
         """A row for each node.
 
-        Columns: `node`, `prediction`, `probability` (of the predicted class; not for several labels), `p:<class>` of
-        each class, and with several draws `spread:<class>`. Where two classes have one name, each is preceded by its
-        number: `p:0:<class>`.
+        Columns: `node`, `prediction`, `probability` (of the predicted class; not for several labels), `p:<class>` for
+        each class, and with several draws `spread:<class>`. Where two classes have one name, each is told by its
+        number too: `p:0:<class>`.
         """
-        columns: dict[str, pl.Series | np.ndarray] = {"node": self.ids, "prediction": self.names}
+        columns = {"node": self.ids, "prediction": self.names}
         if self.task == "multiclass":
-            columns["probability"] = self.probabilities.amax(1).numpy()
-        for prefix, values in (("p", self.probabilities), ("spread", self.spread)):
+            columns["probability"] = pl.Series(self.probabilities.amax(1).numpy())
+        for heading, values in (("p", self.probabilities), ("spread", self.spread)):
             if values is not None:
-                columns |= {f"{prefix}:{name}": column.numpy() for name, column in zip(self._headings, values.T)}  # noqa: B905
+                named = zip(self._distinct_names(), values.T.numpy(), strict=True)
+                columns |= {f"{heading}:{name}": pl.Series(column) for name, column in named}
         return pl.DataFrame(columns)
 
-    def __getitem__(self, rows: slice) -> "Predictions":  # type: ignore[override]
-        raise NotImplementedError
+    def _distinct_names(self) -> tuple[str, ...]:
+        if len(set(self.class_names)) == len(self.class_names):
+            return self.class_names
+        return tuple(f"{number}:{name}" for number, name in enumerate(self.class_names))
 
-    @property
-    def _headings(self) -> tuple[str, ...]:
-        distinct = len(set(self.class_names)) == len(self.class_names)
-        return self.class_names if distinct else tuple(f"{i}:{name}" for i, name in enumerate(self.class_names))
+
+def from_step(step: Mapping[str, Tensor], dataset: NodeDataset, class_names: Iterable[str] | None) -> Predictions:
+    """What `NodeTask.predict_step` gave for nodes of the dataset; without class names they are "0" to str(C - 1)."""
+    step = {name: tensor.cpu() for name, tensor in step.items()}
+    nodes = step["nodes"].numpy()
+    ids = pl.Series(nodes) if dataset.node_ids is None else dataset.node_ids.gather(nodes)
+    names = map(str, range(dataset.num_classes)) if class_names is None else class_names
+    return Predictions(ids=ids, class_names=tuple(names), task=dataset.task, **{"spread": None, **step})
+
+
+def joined(batches: Iterable[Predictions]) -> Predictions:
+    """Batches of one prediction as a whole."""
+    batches = list(batches)
+    nodes, ids, probabilities, spread, *_ = zip(*batches, strict=True)
+    return batches[0]._replace(
+        nodes=torch.cat(nodes),
+        ids=pl.concat(ids),
+        probabilities=torch.cat(probabilities),
+        spread=None if spread[0] is None else torch.cat(spread),
+    )

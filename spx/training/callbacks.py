@@ -13,10 +13,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from tqdm import tqdm
 
-from spx.data.handover import SCORES_FILE
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
+from spx.run_folder import LAST_CHECKPOINT, SCORES_FILE, run_folder
 from spx.training.estimator import AttentionEstimator
-from spx.training.run_folder import LAST_CHECKPOINT, run_folder
 
 
 class BestCheckpoint(ModelCheckpoint):

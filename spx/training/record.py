@@ -18,9 +18,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.files import reason, write_json
-from spx.training.run_folder import run_folder
+from spx.run_folder import RECORD_FILE, run_folder
 
-RECORD_FILE = "run.json"
 RECORDED_PACKAGES = ("spx", "torch", "lightning", "torch-geometric", "torchmetrics", "jsonargparse")
 
 

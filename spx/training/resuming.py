@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from spx.errors import ConfigError
 from spx.files import reason, replacing
-from spx.training.run_folder import LAST_CHECKPOINT, LOCK_FILE, run_folder
+from spx.run_folder import LAST_CHECKPOINT, LOCK_FILE, run_folder
 
 
 class WholeFileIO(TorchCheckpointIO):

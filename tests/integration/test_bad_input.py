@@ -178,3 +178,13 @@ def test_several_devices_with_the_whole_graph(home: Path, refused: Refused, monk
     for config, mend in (("estimator.yaml", "--trainer.devices 1"), ("wide.yaml", "--data.batch_size")):
         message = refused("fit", "--config", config, "--runs_dir", "runs")
         assert_one_line(message, "feeds the whole graph as one batch, which 2 devices can't share", mend)
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere", "."])
+def test_what_is_no_run_is_not_resumed(home: Path, refused: Refused, folder: str) -> None:
+    assert_one_line(refused("resume", folder), "is no run's folder: it holds no config.yaml", "version_0")
+
+
+def test_resuming_needs_the_number_of_the_run(home: Path, refused: Refused) -> None:
+    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--resume", "true")
+    assert_one_line(message, "--resume true needs --version")

@@ -1,16 +1,12 @@
-"""How a graph of the user's own is read, and what its runs are called."""
+"""How a graph of the user's own is read."""
 
-import os
-import re
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from spx.datasets.splits import Shares
 from spx.datasets.types import Metric
 from spx.errors import DatasetError
 
 DEFAULT_SHARES: Shares = (0.6, 0.2, 0.2)
-FILE_ENDINGS = (".pt", ".npz")
 
 
 @dataclass(frozen=True)
@@ -37,22 +33,3 @@ class OwnSettings:
             raise DatasetError(
                 f"dataset {name!r}: {', '.join(given)} only holds for a graph of your own; leave it out, or give a path"
             )
-
-
-def is_path(name: str) -> bool:
-    """Whether `name` is the path of a user's graph, existing or not, rather than the name of a published one."""
-    return os.sep in name or "/" in name or name in (".", "..") or name.endswith(FILE_ENDINGS) or _is_folder(name)
-
-
-def run_name(name: str) -> str:
-    """What runs on the dataset are filed under: its name, or the last part of a path without its ending."""
-    if not is_path(name):
-        return name
-    path = Path(os.path.abspath(os.path.expanduser(name)))
-    stem = path.stem if name.endswith(FILE_ENDINGS) else path.name
-    return re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "graph"
-
-
-def _is_folder(name: str) -> bool:
-    folder = Path(name).expanduser()
-    return any((folder / f"nodes{ending}").is_file() for ending in (".csv", ".parquet"))

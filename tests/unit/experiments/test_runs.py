@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from spx.data import handover
 from spx.errors import ConfigError
 from spx.experiments import runs
 from spx.experiments.plan import Stage, Study, make_plan
-from spx.training import record
 from spx.training.resuming import lock_run
-from spx.training.run_folder import LOCK_FILE
 
 STUDY = Study("toy", protocol="paper")
 WIDE = Stage("wide", "wide", (Path("wide.yaml"),), ("--trainer.max_epochs", "2"), {"model": {"width": 8}})
@@ -32,12 +29,6 @@ def finish(folder: Path, settings: dict, *, scores: bool = False) -> Path:
 def artifact(path: Path, header: bytes, body: bytes = b"") -> Path:
     path.write_bytes(len(header).to_bytes(8, "little") + header + body)
     return path
-
-
-def test_file_names_are_those_of_the_program():
-    assert runs.RECORD_FILE == record.RECORD_FILE
-    assert runs.SCORES_FILE == handover.SCORES_FILE
-    assert runs.LOCK_FILE == LOCK_FILE
 
 
 def test_arguments_of_stage_2():

@@ -6,8 +6,8 @@ import lightning as L
 import pytest
 import torch
 
-from spx.data.handover import SCORES_FILE
 from spx.graph.scores import load_scores
+from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
 from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
 

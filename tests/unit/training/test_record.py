@@ -11,8 +11,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from spx.run_folder import RECORD_FILE
 from spx.training import Spexphormer
-from spx.training.record import RECORD_FILE, peak_rss_mb
+from spx.training.record import peak_rss_mb
 
 from .conftest import Run, augmented, resampled, scalars, train, wide
 

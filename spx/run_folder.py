@@ -1,20 +1,26 @@
-"""Where a run lies: `<runs_dir>/<dataset>/<name>/version_N/`."""
+"""Where a run lies, `<runs_dir>/<dataset>/<name>/version_N/`, and what its files are called."""
 
 import tempfile
 from pathlib import Path
-
-from lightning import Trainer
+from typing import TYPE_CHECKING
 
 from spx.errors import ConfigError
 from spx.files import reason
 
+if TYPE_CHECKING:
+    from lightning import Trainer
+
 CONFIG_FILE = "config.yaml"
+RECORD_FILE = "run.json"
+SCORES_FILE = "scores.safetensors"
+SETTINGS_FILE = "study.json"
+"""Written into a run's folder by a study before the run starts: what it is run with."""
 BEST_CHECKPOINT = "checkpoints/best.ckpt"
 LAST_CHECKPOINT = "checkpoints/last.ckpt"
 LOCK_FILE = ".lock"
 
 
-def run_folder(trainer: Trainer) -> Path:
+def run_folder(trainer: "Trainer") -> Path:
     """The run's folder. Call it on all ranks: it is broadcast."""
     return Path(trainer.log_dir or trainer.default_root_dir)
 

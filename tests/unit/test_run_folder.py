@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from spx.errors import ConfigError
-from spx.training.run_folder import check_writable, next_version
+from spx.run_folder import check_writable, next_version
 
 
 def test_the_first_version_is_0(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a graph holds, and what training on it will take: `spx check`."""

@@ -1,0 +1,117 @@
+"""What a user should know of a graph before training on it, counted over tensors.
+
+Letters: N nodes, E edges, M attention edges.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spx.datasets.types import NodeDataset
+from spx.graph.csr import distinct_edges
+from spx.graph.expander import ALL_PAIRS_NODES
+
+
+class EdgeFacts(NamedTuple):
+    """Of a dataset's edges.
+
+    Args:
+        given: E, as the dataset holds them.
+        distinct: E', without duplicates and self-loops: what the attention graph takes.
+        duplicates, self_loops: what is left out.
+        reciprocal: share of the distinct edges whose reverse is there too; 1 is an undirected graph.
+        isolated: nodes without an edge in either direction.
+        components: weakly connected parts, isolated nodes included.
+        degrees: least, median, mean and largest number of distinct edges that end at a node.
+        homophily: share of the distinct edges between labelled nodes of one class; None for several labels.
+    """
+
+    given: int
+    distinct: int
+    duplicates: int
+    self_loops: int
+    reciprocal: float
+    isolated: int
+    components: int
+    degrees: tuple[int, float, float, int]
+    homophily: float | None
+
+
+def edge_facts(dataset: NodeDataset) -> EdgeFacts:
+    """Count; in the order of sorting E numbers."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    num_nodes, (source, target) = dataset.num_nodes, dataset.edge_index
+    indptr, sources = distinct_edges(dataset.edge_index, num_nodes)
+    rows = torch.repeat_interleave(indptr.diff(), output_size=sources.numel())
+    self_loops = int((source == target).sum())
+    keys, reverse = rows * num_nodes + sources, sources.long() * num_nodes + rows
+    place = torch.searchsorted(keys, reverse).clamp_(max=max(0, keys.numel() - 1))
+    reciprocal = float((keys[place] == reverse).float().mean()) if keys.numel() else 1.0
+    matrix = csr_matrix(
+        (np.ones(sources.numel(), np.int8), sources.numpy(), indptr.numpy()), shape=(num_nodes, num_nodes)
+    )
+    touched = indptr.diff() > 0
+    touched[sources.long()] = True
+    degrees = indptr.diff()
+    spread = degrees.double()
+    return EdgeFacts(
+        given=source.numel(),
+        distinct=sources.numel(),
+        duplicates=source.numel() - self_loops - sources.numel(),
+        self_loops=self_loops,
+        reciprocal=reciprocal,
+        isolated=int((~touched).sum()),
+        components=int(connected_components(matrix, directed=True, connection="weak")[0]),
+        degrees=(int(degrees.min()), float(spread.median()), float(spread.mean()), int(degrees.max())),
+        homophily=_homophily(dataset, rows, sources.long()),
+    )
+
+
+def _homophily(dataset: NodeDataset, rows: Tensor, sources: Tensor) -> float | None:
+    if dataset.task != "multiclass":
+        return None
+    mine, theirs = dataset.y[rows], dataset.y[sources]
+    labelled = (mine >= 0) & (theirs >= 0)
+    return float((mine == theirs)[labelled].float().mean()) if bool(labelled.any()) else None
+
+
+class FeatureFacts(NamedTuple):
+    """Of the features [N, F]: their range, mean, share of zeros, and columns that hold one value only."""
+
+    low: float
+    high: float
+    mean: float
+    zeros: float
+    constant: int
+
+
+def feature_facts(x: Tensor) -> FeatureFacts:
+    """Count over [N, F], a block of rows at a time."""
+    low, high = torch.full((x.size(1),), torch.inf), torch.full((x.size(1),), -torch.inf)
+    total, zeros = 0.0, 0
+    for rows in x.split(max(1, (1 << 24) // max(1, x.size(1)))):
+        low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
+        total, zeros = total + float(rows.double().sum()), zeros + int((rows == 0).sum())
+    cells = max(1, x.numel())
+    if not x.size(1):
+        return FeatureFacts(0.0, 0.0, 0.0, 0.0, 0)
+    return FeatureFacts(float(low.min()), float(high.max()), total / cells, zeros / cells, int((low == high).sum()))
+
+
+def class_counts(dataset: NodeDataset) -> tuple[Tensor, int]:
+    """Nodes of each class, or nodes that have each label, [C] int64; and the nodes without any label."""
+    if dataset.task == "multilabel":
+        split = torch.cat(dataset.split)
+        return dataset.y[split].sum(0).long(), dataset.num_nodes - split.numel()
+    labelled = dataset.y >= 0
+    return torch.bincount(dataset.y[labelled], minlength=dataset.num_classes), int((~labelled).sum())
+
+
+def attention_edges(distinct: int, num_nodes: int, expander_degree: int, self_loops: bool = True) -> int:
+    """M: what augmenting gives, without building it."""
+    added = num_nodes - 1 if num_nodes <= ALL_PAIRS_NODES else 2 * expander_degree
+    return distinct + num_nodes * ((added if expander_degree else 0) + self_loops)

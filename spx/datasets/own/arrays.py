@@ -1,0 +1,170 @@
+"""Named arrays, of an .npz or a PyG `Data`, as a graph. N nodes, E edges, F features, C classes, S splits."""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spx.datasets.own.graph import OwnGraph
+from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, several_labels
+from spx.datasets.own.wording import did_you_mean, listed, shown
+from spx.datasets.types import Split
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars
+
+logger = logging.getLogger(__name__)
+
+MASKS = ("train_mask", "val_mask", "test_mask")
+KEYS = ("edge_index", "edges", "x", "y", *MASKS, "node_ids", "class_names", "num_nodes")
+
+Arrays = Mapping[str, np.ndarray | None]
+
+
+def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> OwnGraph:
+    """The graph that the arrays of `KEYS` make; docs/own-data.md says what each must hold.
+
+    arrays           other keys, and those that are None, are left out with a warning
+    masks_by_column  whether a square mask [N, N] has a split in each column (PyG's way) or in each row
+    source           the file that warnings name
+    Raises DatasetError for arrays that are missing, of wrong shape or kind, or don't fit one another.
+    """
+    _warn_of_others(arrays, source)
+    arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
+    if "y" not in arrays:
+        raise DatasetError(_missing("y, the labels [N]", "y", arrays))
+    labels = _labels(arrays["y"], _class_names(arrays.get("class_names")))
+    num_nodes = labels.y.size(0)
+    if num_nodes == 0:
+        raise DatasetError("y is empty: the graph has no nodes")
+    _check_count(arrays.get("num_nodes"), num_nodes)
+    return OwnGraph(
+        _edges(arrays),
+        labels,
+        _features(arrays["x"], num_nodes) if "x" in arrays else None,
+        _masks(arrays, num_nodes, masks_by_column),
+        _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
+    )
+
+
+def _warn_of_others(arrays: Arrays, source: str) -> None:
+    others = [key for key, array in arrays.items() if key not in KEYS or array is None]
+    if others:
+        instead = "" if arrays.get("x") is not None else "; it has no x, so node degrees are the features"
+        logger.warning("%s: %s are not used%s", source, listed(others), instead)
+
+
+def _missing(what: str, key: str, arrays: Arrays) -> str:
+    return f"it has no {what} (it has {listed(arrays)}{did_you_mean(key, arrays)}): add it"
+
+
+def _edges(arrays: Arrays) -> Tensor:
+    if "edge_index" in arrays and "edges" in arrays:
+        raise DatasetError("it has both edge_index [2, E] and edges [E, 2]: keep one")
+    if "edge_index" not in arrays and "edges" not in arrays:
+        raise DatasetError(_missing("edge_index [2, E] or edges [E, 2]", "edge_index", arrays))
+    flat, name, wanted = "edges" in arrays, "edge_index", "[2, E]"
+    if flat:
+        name, wanted = "edges", "[E, 2]"
+    edges = arrays[name]
+    if edges.ndim != 2 or edges.shape[1 if flat else 0] != 2:
+        raise DatasetError(f"{name} must be {wanted}, not {list(edges.shape)}: an [E, 2] array is called edges")
+    if edges.dtype.kind not in "iu" and edges.size:
+        raise DatasetError(f"{name} holds {edges.dtype} values: edges are pairs of integers, row numbers of nodes")
+    return torch.from_numpy(np.ascontiguousarray(edges.T if flat else edges, dtype=np.int64))
+
+
+def _features(x: np.ndarray, num_nodes: int) -> Tensor:
+    if x.ndim != 2 or len(x) != num_nodes:
+        raise DatasetError(f"x must be [N, F] with N = {num_nodes} as in y, not {list(x.shape)}: a row for each node")
+    if x.dtype.kind not in "biuf":
+        raise DatasetError(f"x holds {x.dtype} values: features must be numbers; turn categories into columns of 0, 1")
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+def _labels(y: np.ndarray, class_names: Names | None) -> Labels:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
+        names = class_names or tuple(str(number) for number in range(y.shape[1]))
+        if len(names) != y.shape[1]:
+            raise DatasetError(f"y has {y.shape[1]} labels a node, but class_names {len(names)}: name each of them")
+        return several_labels(y.astype(np.float64), names, "the labels y")
+    if y.ndim != 1 or y.dtype.kind not in "biufU":
+        raise DatasetError(
+            f"y is {list(y.shape)} {y.dtype}: it must be classes [N], as integers or text, or 0 and 1 as [N, C]"
+        )
+    if y.dtype.kind == "U":
+        return class_labels(_texts(y).replace("", None), "y", class_names)
+    column = classes_from_numbers(y, "y")
+    lowest = column.min()
+    if lowest is not None and lowest < -1:
+        raise DatasetError(f"y holds {lowest}: classes must be at least 0, and -1 is a node without a label")
+    return class_labels(column.replace(-1, None), "y (where -1 is a node without a label)", class_names)
+
+
+def _texts(array: np.ndarray) -> "polars.Series":
+    import polars
+
+    return polars.Series("id", array.tolist(), dtype=polars.String)
+
+
+def _class_names(names: np.ndarray | None) -> Names | None:
+    if names is None:
+        return None
+    texts = tuple(map(str, np.atleast_1d(names).tolist()))
+    if names.ndim != 1 or names.dtype.kind not in "iuU" or len(set(texts)) < len(texts) or "" in texts:
+        raise DatasetError(f"class_names {shown(texts)} must be [C] texts, all different, none of them empty")
+    return texts
+
+
+def _check_count(given: np.ndarray | None, num_nodes: int) -> None:
+    if given is not None and (given.size != 1 or given.reshape(-1)[0] != num_nodes):
+        raise DatasetError(f"num_nodes is {shown(given.tolist())}, but y has {num_nodes} nodes: correct one of them")
+
+
+def _node_ids(ids: np.ndarray, num_nodes: int) -> "polars.Series":
+    import polars
+
+    if ids.shape != (num_nodes,) or ids.dtype.kind not in "iuU":
+        raise DatasetError(
+            f"node_ids is {list(ids.shape)} {ids.dtype}: it must be [N] integers or texts, with N = {num_nodes} as in y"
+        )
+    text = ids.dtype.kind == "U"
+    column = _texts(ids) if text else polars.Series("id", ids).cast(polars.Int64)
+    twice = column.filter(column.is_duplicated())
+    if len(twice):
+        raise DatasetError(f"node_ids must differ for each node, but {shown(twice[0])} is there more than once")
+    if text and (column == "").any():
+        raise DatasetError("node_ids holds an empty text: give each node an id")
+    return column
+
+
+def _masks(arrays: Arrays, num_nodes: int, by_column: bool) -> Split | None:
+    """Each [S, N] bool; one that all S splits share is repeated."""
+    given = [name for name in MASKS if name in arrays]
+    if not given:
+        return None
+    if len(given) < len(MASKS):
+        raise DatasetError(f"it has {listed(given)} but not all of {listed(MASKS)}: add the others, or leave all out")
+    masks = [_mask(name, arrays[name], num_nodes, by_column) for name in MASKS]
+    num_splits = max(len(mask) for mask in masks)
+    if any(len(mask) not in (1, num_splits) for mask in masks):
+        raise DatasetError(f"the masks have {listed(len(mask) for mask in masks)} splits: give each the same number")
+    return Split(*(torch.from_numpy(mask).expand(num_splits, -1) for mask in masks))
+
+
+def _mask(name: str, mask: np.ndarray, num_nodes: int, by_column: bool) -> np.ndarray:
+    """[N], [S, N] or [N, S] as [S, N] bool."""
+    if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and ((mask != 0) & (mask != 1)).any()):
+        raise DatasetError(f"{name} holds {mask.dtype} values that are not true or false: give one for each node")
+    rows = mask[None] if mask.ndim == 1 else mask
+    if rows.ndim != 2 or num_nodes not in rows.shape or 0 in rows.shape:
+        raise DatasetError(f"{name} must be [N], [S, N] or [N, S] with N = {num_nodes} as in y, not {list(mask.shape)}")
+    turned = mask.ndim == 2 and rows.shape[0] == num_nodes and (by_column or rows.shape[1] != num_nodes)
+    return np.ascontiguousarray(rows.T if turned else rows, dtype=bool)

@@ -1,0 +1,65 @@
+"""What a user's files hold, whatever their format. N nodes, E edges, F features, S splits."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from spx.datasets.own.labels import Labels
+from spx.datasets.types import Split
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars
+
+
+class OwnGraph(NamedTuple):
+    """A graph as its files give it.
+
+    edge_index  [2, E] int64, within 0..N-1
+    labels      of all N nodes
+    x           [N, F] float32; None: no features
+    masks       train, validation and test, each [S, N] bool; None: the files hold no split
+    node_ids    [N] strings or int64, all different; None: 0 to N - 1
+    """
+
+    edge_index: Tensor
+    labels: Labels
+    x: Tensor | None = None
+    masks: Split | None = None
+    node_ids: "polars.Series | None" = None
+
+    @property
+    def num_nodes(self) -> int:
+        return self.labels.y.size(0)
+
+
+def check_ends(edge_index: Tensor, num_nodes: int) -> None:
+    """Raise DatasetError unless all edges lie within 0..N-1."""
+    low, high = (int(end) for end in edge_index.aminmax()) if edge_index.numel() else (0, 0)
+    if edge_index.numel() and (low < 0 or high >= num_nodes):
+        raise DatasetError(
+            f"the edges name nodes from {low} to {high}, but the graph has {num_nodes}, numbered from 0: "
+            "write edges as row numbers of the nodes"
+        )
+
+
+def with_reverses(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """The edges [2, E] and their reverses, each once, sorted by source, then target."""
+    both = torch.cat([edge_index, edge_index.flip(0)], dim=1)
+    return _ends(_distinct(both, num_nodes), num_nodes)
+
+
+def default_features(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """[N, 3] float32: 1, log(1 + in-degree), log(1 + out-degree); an edge that is given twice counts once."""
+    source, target = _ends(_distinct(edge_index, num_nodes), num_nodes)
+    degrees = [torch.bincount(end, minlength=num_nodes).double().log1p() for end in (target, source)]
+    return torch.stack([torch.ones(num_nodes, dtype=torch.float64), *degrees], dim=1).float()
+
+
+def _distinct(edge_index: Tensor, num_nodes: int) -> Tensor:
+    return torch.unique(edge_index[0] * num_nodes + edge_index[1])
+
+
+def _ends(keys: Tensor, num_nodes: int) -> Tensor:
+    return torch.stack([keys // num_nodes, keys % num_nodes])

@@ -1,0 +1,140 @@
+"""Labels as users write them: integers or names with gaps, or several labels of 0 and 1 a node."""
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spx.datasets.own.wording import listed, shown
+from spx.datasets.types import Task
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars
+
+logger = logging.getLogger(__name__)
+
+Names = tuple[str, ...]
+
+_INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0*)?$"  # 7 and 7.0, but not 007, which is a name
+_MISSING = ("nan", "na", "n/a", "null", "none", "?", "-")
+
+
+class Labels(NamedTuple):
+    """Labels of N nodes.
+
+    y            [N] int64, -1 where unlabelled; or [N, C] float32 in {0, 1}, 0 where unlabelled
+    labelled     [N] bool
+    class_names  C
+    """
+
+    y: Tensor
+    labelled: Tensor
+    class_names: Names
+
+    @property
+    def task(self) -> Task:
+        return "multilabel" if self.y.dim() == 2 else "multiclass"
+
+
+def class_labels(column: "polars.Series", what: str, class_names: Names | None = None) -> Labels:
+    """Number the classes of a column [N] of integers or strings; null is unlabelled.
+
+    class_names  None: the values that are there, integers in their order, strings sorted. If given, strings are
+                 looked up in it and integers are places in it.
+    Raises DatasetError, naming the column by `what`, for fewer than two classes, or classes without a name.
+    """
+    import polars
+
+    found = column.drop_nulls().unique().sort()
+    if len(found) < 2:
+        held = f"only {shown(found[0])}" if len(found) else "none"
+        raise DatasetError(f"{what} holds {held}, but two classes are needed at least to tell nodes apart")
+    known = found
+    if class_names is not None:
+        places = range(len(class_names))
+        known = polars.Series(class_names if found.dtype == polars.String else places, dtype=found.dtype)
+        _check_known(found, known, what)
+    numbers = polars.Series(range(len(known)), dtype=polars.Int64)
+    codes = column.replace_strict(known, numbers, default=-1, return_dtype=polars.Int64).fill_null(-1)
+    y = torch.from_numpy(codes.to_numpy().copy())
+    return Labels(y, y >= 0, class_names or tuple(str(value) for value in found.to_list()))
+
+
+def classes_from_text(column: "polars.Series", what: str) -> "polars.Series":
+    """The column [N] of strings as integers if all are integers, else as it is; null stays null.
+
+    Raises DatasetError where labels are numbers with fractions, or numbers beside words for a missing one.
+    """
+    import polars
+
+    filled = column.drop_nulls()
+    if filled.str.contains(_INTEGER).all():
+        return column.str.replace(r"\.0*$", "").cast(polars.Int64)
+    missing = filled.filter(filled.str.to_lowercase().is_in(_MISSING))
+    rest = filled.filter(~filled.str.to_lowercase().is_in(_MISSING)).cast(polars.Float64, strict=False)
+    if len(rest) and rest.is_not_null().all():
+        if len(missing):
+            raise DatasetError(
+                f"{what} holds numbers and {shown(missing[0])} ({len(missing)} times): leave the cells of unlabelled "
+                "nodes empty, or give classes names that are no numbers"
+            )
+        if (rest != rest.round()).any():
+            raise DatasetError(_fractions(what, rest.filter(rest != rest.round())[0]))
+    return column
+
+
+def classes_from_numbers(values: np.ndarray, what: str) -> "polars.Series":
+    """Integers, booleans, or floats that are integers ([N]) as a column; NaN is null.
+
+    Raises DatasetError for labels with fractions, and for infinity.
+    """
+    import polars
+
+    if values.dtype.kind != "f":
+        return polars.Series(values.astype(np.int64))
+    filled = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore"):
+        broken = filled[(filled != np.round(filled)) | (np.abs(filled) > 2**53)]
+    if broken.size:
+        raise DatasetError(_fractions(what, float(broken[0])))
+    return polars.Series(values.astype(np.float64), nan_to_null=True).cast(polars.Int64)
+
+
+def several_labels(table: np.ndarray, class_names: Names, what: str) -> Labels:
+    """Labels of 0 and 1 [N, C] (floats); a row of NaN is an unlabelled node.
+
+    Raises DatasetError for other values, and for rows that are NaN in part.
+    """
+    empty = np.isnan(table)
+    labelled = ~empty.all(axis=1)
+    partly = int((empty.any(axis=1) & labelled).sum())
+    if partly:
+        raise DatasetError(
+            f"{what} are empty or NaN in part for {partly} nodes: give each node all labels (0 or 1), or none"
+        )
+    wrong = table[(table != 0) & (table != 1) & ~empty]
+    if wrong.size:
+        raise DatasetError(f"{what} must be 0 or 1, but {wrong.size} are not, such as {shown(float(wrong[0]))}")
+    if not labelled.any():
+        raise DatasetError(f"{what} are empty for all nodes: at least some nodes need labels")
+    if len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
+        logger.warning("%s: each node has exactly one. If they are classes, give them as one column", what)
+    y = np.where(labelled[:, None], table, 0).astype(np.float32)
+    return Labels(torch.from_numpy(y), torch.from_numpy(labelled), class_names)
+
+
+def _check_known(found: "polars.Series", known: "polars.Series", what: str) -> None:
+    unknown = found.filter(~found.is_in(known.implode()))
+    if len(unknown):
+        named = f"has the places 0 to {len(known) - 1}" if known.dtype.is_integer() else f"names {listed(known)}"
+        raise DatasetError(f"{what} holds {listed(unknown)}, but class_names {named}: name every class there")
+
+
+def _fractions(what: str, example: float) -> str:
+    return (
+        f"{what} holds numbers that are no integers, such as {example!r}: classes must be integers or text; "
+        "turn numbers to be predicted into classes, such as ranges"
+    )

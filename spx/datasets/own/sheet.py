@@ -1,0 +1,120 @@
+"""One table of a user's folder, CSV or Parquet, as polars reads it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from spx.datasets.own.wording import did_you_mean, listed, one_line
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars
+
+ENDINGS = (".csv", ".parquet")
+
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\x03\x04", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+
+_PROBE = "import sys, polars; polars.scan_parquet(sys.argv[1], glob=False, hive_partitioning=False).collect()"
+
+
+class Sheet(NamedTuple):
+    """A table's columns, and the names of those that were left out."""
+
+    frame: "polars.DataFrame"
+    left_out: list[str]
+
+
+def find_sheet(folder: Path, stem: str) -> Path:
+    """The file `stem`.csv or `stem`.parquet. Raises DatasetError if there is none, or both."""
+    found = [file for ending in ENDINGS if (file := folder / f"{stem}{ending}").is_file()]
+    if not found:
+        held = listed(sorted(file.name for file in folder.iterdir()))
+        raise DatasetError(f"the folder holds no {stem}.csv or {stem}.parquet (it holds {held}): add one")
+    if len(found) > 1:
+        raise DatasetError(f"the folder holds both {found[0].name} and {found[1].name}: remove one of them")
+    return found[0]
+
+
+def read_sheet(file: Path, needed: tuple[str, ...], only: bool = False) -> Sheet:
+    """The columns of one table: all, or `only` the needed ones.
+
+    All columns of a CSV file are strings, without the spaces around them; an empty cell is null, and blank lines are
+    left out.
+    Raises DatasetError for a file that is no table, and for columns that are missing or not told apart by their names.
+    """
+    import polars
+
+    csv = file.suffix == ".csv"
+    try:
+        return _read_csv(file, needed, only) if csv else _read_parquet(file, needed, only)
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:  # the latter is no Exception
+        kind = "CSV (columns separated by commas, text in UTF-8)" if csv else "Parquet"
+        raise DatasetError(f"{file.name} can't be read as {kind}: {one_line(error, 150)}. Save it anew") from error
+
+
+def _check_names(file_name: str, names: list[str], needed: tuple[str, ...]) -> None:
+    """Raise DatasetError for columns that have no name, share one, or are missing."""
+    nameless = [number + 1 for number, name in enumerate(names) if not name]
+    if nameless:
+        raise DatasetError(
+            f"{file_name}: column {nameless[0]} has no name: name each column in the first line "
+            "(with pandas: to_csv(index=False))"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DatasetError(f"{file_name}: more than one column is named {listed(twice)}: rename them")
+    missing = [name for name in needed if name not in names]
+    if missing:
+        hint = did_you_mean(missing[0], names)
+        raise DatasetError(
+            f"{file_name} needs the columns {listed(needed)}, but has {listed(names)}{hint or ':'} "
+            f"rename the one that holds {missing[0]!r}, or add it"
+        )
+
+
+def _read_csv(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
+    import polars
+
+    raw_names = _csv_header(file)
+    names = [(name or "").strip() for name in raw_names]
+    _check_names(file.name, names, needed)
+    kept = dict.fromkeys(needed if only else names)
+    wanted = {raw: name for raw, name in zip(raw_names, names, strict=True) if name in kept}
+    frame = polars.read_csv(file, columns=list(wanted), infer_schema=False, glob=False).rename(wanted)
+    text = polars.all().str.strip_chars()
+    frame = frame.with_columns(polars.when(text != "").then(text).name.keep())
+    frame = frame.filter(~polars.all_horizontal(polars.all().is_null()))  # without blank lines
+    return Sheet(frame, [name for name in names if name not in kept])
+
+
+def _read_parquet(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
+    import polars
+
+    _probe(file)
+    table = polars.scan_parquet(file, glob=False, hive_partitioning=False)
+    names = table.collect_schema().names()
+    _check_names(file.name, names, needed)
+    kept = dict.fromkeys(needed if only else names)
+    return Sheet(table.select(*kept).collect(), [name for name in names if name not in kept])
+
+
+def _probe(file: Path) -> None:
+    """Read the file once in a process of its own: some damaged Parquet files end the one that reads them."""
+    done = subprocess.run([sys.executable, "-P", "-c", _PROBE, str(file)], capture_output=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        reason = one_line(lines[-1], 150) if lines and done.returncode > 0 else f"reading it fails, {done.returncode}"
+        raise DatasetError(f"{file.name} is no whole Parquet file ({reason}): save it anew")
+
+
+def _csv_header(file: Path) -> list[str | None]:
+    import polars
+
+    with file.open("rb") as content:
+        start = content.read(4)
+    if start.startswith(_PACKED):
+        raise DatasetError(f"{file.name} is packed: unpack it first")
+    if not start:
+        raise DatasetError(f"{file.name} is empty: its first line must name the columns")
+    return list(polars.read_csv(file, has_header=False, n_rows=1, infer_schema=False, glob=False).row(0))

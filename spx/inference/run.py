@@ -1,0 +1,158 @@
+"""A finished run, loaded to predict."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor
+
+from spx.data import GraphData, NodeBatch, ResampledGraphData
+from spx.data.resampled import CoreNodeBatches
+from spx.errors import ConfigError
+from spx.inference import BATCH_SIZE, DRAWS
+from spx.inference.predictions import Predictions, from_step, joined
+from spx.inference.rebuild import build_data, build_model, class_names
+from spx.inference.run_files import read_run
+from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
+from spx.nn.network import GraphNorm
+from spx.training import NodeTask
+
+
+def load(
+    run_folder: str | Path,
+    *,
+    dataset: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    scores: str | Path | None = None,
+    checkpoint: str | Path = "best",
+    device: str | torch.device | None = None,
+) -> "TrainedRun":
+    """Load a finished run with its data.
+
+    Args:
+        run_folder: `<runs_dir>/<dataset>/<name>/version_N`.
+        dataset: new place of a graph of your own.
+        data_dir: new place of the datasets' folder.
+        scores: new place of the score file.
+        checkpoint: "best" on validation, "last", or the path of a .ckpt file.
+        device: "cpu", "cuda", ...; default: a GPU if there is one.
+
+    Raises:
+        ArtifactError: there is no finished run, a file of it is damaged, or its data or scores are missing or changed.
+        DatasetError: the dataset can't be loaded.
+        ConfigError: there is no such device, or scores are given to a run that uses none.
+    """
+    device = _device(device)
+    files = read_run(run_folder)
+    model = build_model(files, checkpoint)
+    data = build_data(files, model, dataset, data_dir, scores)
+    names = class_names(files, model.hparams.num_outputs) or data.dataset.class_names
+    return TrainedRun(files.folder, model.to(device), data, names or tuple(map(str, range(data.num_outputs))))
+
+
+@dataclass
+class TrainedRun:
+    """A trained network with the graph that it was trained on.
+
+    Args:
+        folder: of the run.
+        model: in evaluation mode.
+        data: of the run.
+        class_names: of the C classes or labels, in the order of the network's outputs.
+    """
+
+    folder: Path
+    model: NodeTask
+    data: GraphData
+    class_names: tuple[str, ...]
+
+    def predict(self, graph_or_nodes: Any = None, **settings: Any) -> Predictions:
+        """All that `predict_batches`, whose arguments these are, gives, at once."""
+        return joined(self.predict_batches(graph_or_nodes, **settings))
+
+    def predict_batches(
+        self,
+        graph_or_nodes: Any = None,
+        *,
+        nodes: Any = None,
+        x: Any = None,
+        draws: int = DRAWS,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Predictions]:
+        """Predictions batch by batch, in the order of the nodes.
+
+        A node's probabilities are the mean over draws of the sampled graph: those by which the run was validated and
+        tested, so with `draws` = the run's `eval_samples` they are the test's. They don't depend on the batches. Data
+        without draws (an Exphormer's, a GCN's, the sampler "top") give one prediction and no spread.
+
+        Args:
+            graph_or_nodes: nodes; or the run's graph with new features, as a PyG `Data` or a `NodeDataset`.
+            nodes: a list, array or Series of the nodes' names in your files, or a tensor of their numbers in the
+                graph. Without names, as in the published datasets, both are 0 to N - 1. Default: all nodes.
+            x: [N, F] new features of all nodes.
+            draws: R.
+            batch_size: B, nodes that are predicted at once.
+
+        Raises:
+            ConfigError: unknown nodes, features of another shape, no draw, no batch.
+            ArtifactError: another graph than the run's.
+        """
+        if draws < 1 or batch_size < 1:
+            raise ConfigError(f"draws is {draws} and batch_size {batch_size}; both must be at least 1.")
+        if is_graph(graph_or_nodes):
+            check_graph(graph_or_nodes, self.data)
+            x = graph_or_nodes.x if x is None else x
+        elif graph_or_nodes is not None and nodes is not None:
+            raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
+        else:
+            nodes = graph_or_nodes if nodes is None else nodes
+        numbers = find_nodes(nodes, self.data.dataset)
+        x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
+        return self._batches(numbers, x, self._neighborhoods(draws), batch_size)
+
+    def _batches(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
+        for passes in self._passes(nodes, x, draws, batch_size):
+            step = self._predict(passes)
+            for rows in zip(*(tensor.split(batch_size) for tensor in step.values()), strict=True):
+                yield from_step(dict(zip(step, rows, strict=True)), self.data.dataset, self.class_names)
+
+    @torch.no_grad()
+    def _predict(self, passes: Iterator[NodeBatch]) -> dict[str, Tensor]:
+        return self.model.predict_step(move_data_to_device(batch, self.model.device) for batch in passes)
+
+    def _neighborhoods(self, draws: int) -> list[tuple]:
+        """Of each draw, all layers' over all nodes."""
+        if not isinstance(self.data, ResampledGraphData):
+            return [(self.data.graph,)]
+        self.data.eval_samples = 1 if self.data.sampler == "top" else draws
+        return self.data.evaluation_draws
+
+    def _passes(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:
+        """The forward passes for some nodes after the others, each a draw, made when it is asked for."""
+        y = self.data.dataset.y
+        if self._needs_whole_graph:
+            yield (NodeBatch(x, neighborhoods, nodes, y[nodes], nodes) for neighborhoods in draws)
+            return
+        sources = [CoreNodeBatches(nodes, [tables], x, y) for tables in draws]
+        for start in range(0, nodes.numel(), batch_size):
+            rows = list(range(start, min(start + batch_size, nodes.numel())))
+            yield (batch for source in sources for batch in source.__getitems__(rows))
+
+    @property
+    def _needs_whole_graph(self) -> bool:
+        """Without sampled tables any node may be needed, and GraphNorm's statistics are those of the nodes at hand."""
+        sampled = isinstance(self.data, ResampledGraphData)
+        return not sampled or any(isinstance(module, GraphNorm) for module in self.model.modules())
+
+
+def _device(name: str | torch.device | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise ConfigError(f"The device {name!r} is unknown. Give cpu or cuda.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"There is no GPU {name} that torch could use. Give the device cpu, or leave it out.")
+    return device

@@ -1,0 +1,148 @@
+"""What a user asks predictions for: nodes by their names, new features, a graph that must be the run's own."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from spx.data import GraphData
+from spx.datasets import NodeDataset
+from spx.errors import ArtifactError, ConfigError
+from spx.graph.csr import distinct_edges
+
+SHOWN = 5
+"""Examples in an error."""
+
+
+def find_nodes(nodes: Any, dataset: NodeDataset) -> Tensor:
+    """Numbers [B] int64 of the nodes.
+
+    Args:
+        nodes: a tensor of the nodes' numbers; or a list, array or Series of their names in the user's files, which
+            are their numbers where the dataset has no names; None: all nodes.
+        dataset: that they belong to.
+
+    Raises:
+        ConfigError: no node, an unknown one, one given twice, or something else than nodes.
+    """
+    if nodes is None:
+        return torch.arange(dataset.num_nodes)
+    numbers = _checked_numbers(nodes, dataset) if isinstance(nodes, Tensor) else _numbers_of(nodes, dataset)
+    if not numbers.numel():
+        raise ConfigError("No node is given. Give at least one, or leave nodes out for all.")
+    if (distinct := numbers.unique(return_counts=True))[0].numel() < numbers.numel():
+        twice = distinct[0][distinct[1] > 1]
+        raise ConfigError(f"Nodes are given twice, such as {_examples(_names(twice, dataset))}. Give each once.")
+    return numbers
+
+
+def _checked_numbers(nodes: Tensor, dataset: NodeDataset) -> Tensor:
+    if nodes.dtype.is_floating_point or nodes.dtype == torch.bool or nodes.dim() != 1:
+        raise ConfigError(
+            f"nodes is a tensor of {nodes.dtype} and shape {list(nodes.shape)}; give a list of int64 numbers "
+            "(of a mask: mask.nonzero()[:, 0])."
+        )
+    numbers = nodes.long().cpu()
+    unknown = numbers[(numbers < 0) | (numbers >= dataset.num_nodes)]
+    if unknown.numel():
+        raise ConfigError(
+            f"{unknown.numel():,} of {numbers.numel():,} nodes aren't in the graph, such as "
+            f"{_examples(unknown.tolist())}. Its nodes are numbered from 0 to {dataset.num_nodes - 1}."
+        )
+    return numbers
+
+
+def _numbers_of(nodes: Any, dataset: NodeDataset) -> Tensor:
+    given = _series(nodes)
+    ids = pl.Series(np.arange(dataset.num_nodes)) if dataset.node_ids is None else dataset.node_ids
+    names = given.cast(ids.dtype, strict=False)
+    known = ids.to_frame("id").with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
+    numbers = names.to_frame("id").join(known, on="id", how="left", maintain_order="left")["number"]
+    if numbers.null_count():
+        unknown = given.filter(numbers.is_null())
+        raise ConfigError(
+            f"{len(unknown):,} of {len(given):,} nodes aren't in the graph, such as {_examples(unknown)}. "
+            f"Its nodes have names such as {_examples(ids)}."
+        )
+    return torch.from_numpy(numbers.to_numpy().copy())
+
+
+def _series(nodes: Any) -> pl.Series:
+    try:
+        if isinstance(nodes, str | bytes):
+            raise TypeError
+        given = nodes if isinstance(nodes, pl.Series) else pl.Series(list(nodes))
+    except TypeError:
+        raise ConfigError(f"nodes is {str(nodes)[:100]!r}; give a list of names, such as [3, 7] or ['a'].") from None
+    if given.dtype != pl.String and not given.dtype.is_integer() and len(given):
+        raise ConfigError(
+            f"nodes holds {given.dtype}, such as {_examples(given)}; a node's name is text or an integer."
+        )
+    return given
+
+
+def _names(numbers: Tensor, dataset: NodeDataset) -> list:
+    return numbers.tolist() if dataset.node_ids is None else dataset.node_ids.gather(numbers.numpy()).to_list()
+
+
+def _examples(values) -> str:
+    return ", ".join(map(repr, list(values[:SHOWN])))
+
+
+def check_features(x: Any, dataset: NodeDataset) -> Tensor:
+    """New features [N, F] float32 of the same nodes, on the CPU.
+
+    Raises:
+        ConfigError: another shape, no numbers, or some that aren't finite.
+    """
+    try:
+        x = torch.as_tensor(x).detach().cpu().float()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"The features aren't an array of numbers ({error}). Give [N, F] float32.") from error
+    wanted = (dataset.num_nodes, dataset.num_features)
+    if tuple(x.shape) != wanted:
+        raise ConfigError(
+            f"The features have shape {list(x.shape)}; this run needs {list(wanted)}: a row for each node in the "
+            "graph's order, and the columns that it was trained on."
+        )
+    if not (finite := x.isfinite().all(1)).all():
+        bad = (~finite).nonzero()[:, 0]
+        raise ConfigError(
+            f"The features of {bad.numel():,} nodes hold NaN or infinity, such as nodes "
+            f"{_examples(_names(bad, dataset))}. Fill them in."
+        )
+    return x
+
+
+def is_graph(given: Any) -> bool:
+    """Whether it is a PyG `Data` or a `NodeDataset`, rather than nodes."""
+    return hasattr(given, "edge_index")
+
+
+def check_graph(graph: Any, data: GraphData) -> None:
+    """Refuse another graph than the run's: which node attends to which was learned, or drawn, for that one.
+
+    Args:
+        graph: a PyG `Data` or a `NodeDataset`. Its edges may come in another order or repeat, and self-loops don't
+            count.
+        data: of the run.
+
+    Raises:
+        ArtifactError: other nodes or edges.
+    """
+    own, mend = data.dataset, "Predictions are for the graph that the run was trained on; fit anew for another."
+    if graph.edge_index is None:
+        raise ArtifactError("The graph has no edge_index. Give it one, or give only the features: x=...")
+    if graph.num_nodes != own.num_nodes:
+        raise ArtifactError(f"The graph has {graph.num_nodes:,} nodes, the run's {own.num_nodes:,}. {mend}")
+    given = graph.edge_index.cpu()
+    if given.equal(own.edge_index):
+        return
+    if data.own.undirected:
+        given = torch.cat((given, given.flip(0)), 1)
+    theirs, ours = (distinct_edges(edges, own.num_nodes) for edges in (given, own.edge_index))
+    if not all(one.equal(other) for one, other in zip(theirs, ours, strict=True)):
+        counts = f"{theirs[1].numel():,} distinct edges, the run's {ours[1].numel():,}"
+        raise ArtifactError(f"The graph has other edges: {counts}. {mend}")

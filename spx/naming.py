@@ -1,0 +1,40 @@
+"""What a dataset is called: the name of a published one, or the path of a user's own graph."""
+
+import os
+import re
+from pathlib import Path
+
+OWN = "mine"
+"""Folder of the configurations that graphs of the user's own are trained with."""
+FILE_ENDINGS = (".pt", ".npz")
+TABLE_ENDINGS = (".csv", ".parquet")
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is the path of a user's graph, existing or not, rather than the name of a published one."""
+    return os.sep in name or "/" in name or name in (".", "..") or name.endswith(FILE_ENDINGS) or _is_folder(name)
+
+
+def run_name(name: str) -> str:
+    """What runs on the dataset are filed under: its name, or the last part of a path without its ending."""
+    if not is_path(name):
+        return name
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    stem = path.stem if name.endswith(FILE_ENDINGS) else path.name
+    return re.sub(r"[^\w.-]+", "-", stem).strip(".-") or "graph"
+
+
+def file_stamps(name: str) -> dict[str, list[int]] | None:
+    """Size in bytes and time of change in ns of the user's files; None for a published dataset."""
+    if not is_path(name):
+        return None
+    path = Path(name).expanduser()
+    tables = [path / f"{table}{ending}" for table in ("nodes", "edges") for ending in TABLE_ENDINGS]
+    files = [path] if path.is_file() else tables
+    stats = {file.name: file.stat() for file in files if file.is_file()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _is_folder(name: str) -> bool:
+    folder = Path(name).expanduser()
+    return any((folder / f"nodes{ending}").is_file() for ending in TABLE_ENDINGS)

@@ -1,0 +1,92 @@
+"""Whatever the bytes: a dataset that keeps its promises, or a DatasetError of one line. Seeded: it can be repeated."""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spx.datasets import OwnSettings, check_dataset
+from spx.datasets.own import read_own
+from spx.errors import DatasetError
+
+from .mutation import damage
+from .samples import NUM_NODES, arrays, masks, ring, write_folder
+
+IDS = [str(number) for number in range(NUM_NODES)]
+CELLS = [("train", "val", "test", "")[number % 4] for number in range(NUM_NODES)]
+SEVERAL = {f"label:{name}": [str(number % 2) for number in range(NUM_NODES)] for name in "ab"}
+
+
+def folder_of_names(folder: Path) -> list[Path]:
+    write_folder(folder, kind=["cat", "dog", ""] * 10, flag=["true", "false"] * 15)
+    return [folder / "nodes.csv", folder / "edges.csv"]
+
+
+def folder_of_numbers(folder: Path) -> list[Path]:
+    write_folder(folder, {**ring(IDS), "weight": ["1"] * NUM_NODES}, id=IDS, label=None, split=CELLS, **SEVERAL)
+    return [folder / "nodes.csv", folder / "edges.csv"]
+
+
+def npz(folder: Path) -> list[Path]:
+    folder.mkdir()
+    np.savez(folder / "graph.npz", **arrays(**masks(), node_ids=np.array(IDS), class_names=np.array(["a", "b", "c"])))
+    return [folder / "graph.npz"]
+
+
+def npz_packed(folder: Path) -> list[Path]:
+    folder.mkdir()
+    y = np.where(np.arange(NUM_NODES)[:, None] < 3, np.nan, np.arange(3 * NUM_NODES).reshape(-1, 3) % 2)
+    np.savez_compressed(folder / "graph.npz", **arrays(y=y, num_nodes=np.array(NUM_NODES)))
+    return [folder / "graph.npz"]
+
+
+def saved(folder: Path) -> list[Path]:
+    from torch_geometric.data import Data
+
+    folder.mkdir()
+    tensors = {key: torch.from_numpy(value) for key, value in arrays().items()}
+    torch.save(Data(**tensors, num_nodes=NUM_NODES, node_ids=IDS), folder / "graph.pt")
+    return [folder / "graph.pt"]
+
+
+@pytest.mark.parametrize(
+    ("make", "times"), [(folder_of_names, 450), (folder_of_numbers, 450), (npz, 350), (npz_packed, 250), (saved, 500)]
+)
+def test_damaged_files(make: Callable[[Path], list[Path]], times: int, tmp_path: Path) -> None:
+    logging.disable()  # warnings of columns whose names were hit
+    files = make(tmp_path / "graph")
+    path = str(files[0] if len(files) == 1 else files[0].parent)
+    check_dataset(read_own(path, "public", 0, OwnSettings()))
+    whole = {file: file.read_bytes() for file in files}
+    rng = random.Random(make.__name__)
+    outcomes = Counter()
+    try:
+        for _ in range(times):
+            file = rng.choice(files)
+            damage(file, rng)
+            outcomes[outcome(path, OwnSettings(undirected=rng.random() < 0.3))] += 1
+            file.write_bytes(whole[file])
+    finally:
+        logging.disable(logging.NOTSET)
+    assert outcomes["refused"] > times / 10
+    assert outcomes["read"] > 0, "the fuzz never gets past the door"
+
+
+def outcome(path: str, settings: OwnSettings) -> str:
+    try:
+        dataset = read_own(path, "public", 0, settings)
+    except DatasetError as error:
+        message = str(error)
+        assert message.startswith(f"graph {path}: ")
+        assert "\n" not in message
+        assert len(message) < len(path) + 700
+        return "refused"
+    check_dataset(dataset)
+    assert len(dataset.class_names) == dataset.num_classes
+    assert dataset.node_ids is None or dataset.node_ids.n_unique() == dataset.num_nodes
+    return "read"

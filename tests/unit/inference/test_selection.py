@@ -1,0 +1,128 @@
+"""Nodes by name and number, new features, and graphs that are or aren't the run's."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from spx.data import AugmentedGraphData
+from spx.datasets import NodeDataset
+from spx.errors import ArtifactError, ConfigError
+from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
+
+Named = Callable[[list], NodeDataset]
+
+
+@pytest.fixture
+def texts(toy: NodeDataset) -> NodeDataset:
+    return toy._replace(node_ids=pl.Series([f"n{89 - number}" for number in range(90)]))
+
+
+@pytest.fixture
+def integers(toy: NodeDataset) -> NodeDataset:
+    return toy._replace(node_ids=pl.Series([1000 - number for number in range(90)], dtype=pl.Int64))
+
+
+@pytest.mark.parametrize("given", [[3, 88, 0], np.array([3, 88, 0]), pl.Series([3, 88, 0]), torch.tensor([3, 88, 0])])
+def test_numbers_where_nodes_have_no_names(given: object, toy: NodeDataset) -> None:
+    assert find_nodes(given, toy).tolist() == [3, 88, 0]
+    assert find_nodes(given, toy).dtype == torch.int64
+
+
+def test_all_nodes(toy: NodeDataset) -> None:
+    assert find_nodes(None, toy).equal(torch.arange(90))
+
+
+def test_names_of_text(texts: NodeDataset) -> None:
+    assert find_nodes(["n89", "n0", "n5"], texts).tolist() == [0, 89, 84]
+    assert find_nodes(torch.tensor([2, 1]), texts).tolist() == [2, 1], "a tensor holds numbers"
+
+
+@pytest.mark.parametrize("given", [[1000, 911, 995], ["1000", "911", "995"], np.array([1000, 911, 995], np.int32)])
+def test_names_that_are_integers_also_as_text(given: object, integers: NodeDataset) -> None:
+    assert find_nodes(given, integers).tolist() == [0, 89, 5]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["n1", "x", "y"], "2 of 3 nodes aren't in the graph, such as 'x', 'y'. Its nodes have names such as 'n89'"),
+        ([1, 2], "2 of 2 nodes aren't in the graph, such as 1, 2"),
+        ([f"m{number}" for number in range(50)], "'m0', 'm1', 'm2', 'm3', 'm4'. Its"),
+        ([None, "n1"], "1 of 2 nodes aren't in the graph, such as None"),
+        (["n1", "n2", "n1", "n2"], "given twice, such as 'n2', 'n1'"),
+        ([], "No node is given"),
+        ("n1", "nodes is 'n1'; give a list of names"),
+        (7, "nodes is '7'; give a list of names"),
+        ([1, "n1"], "give a list of names"),
+        ([0.5], "nodes holds Float64, such as 0.5"),
+        (torch.tensor([0, 90, -1]), "2 of 3 nodes aren't in the graph, such as 90, -1. Its nodes are numbered from 0"),
+        (torch.ones(90, dtype=torch.bool), "mask.nonzero"),
+        (torch.zeros(3, 1, dtype=torch.int64), r"shape \[3, 1\]"),
+    ],
+)
+def test_nodes_that_can_not_be(given: object, words: str, texts: NodeDataset) -> None:
+    with pytest.raises(ConfigError, match=words):
+        find_nodes(given, texts)
+
+
+def test_numbers_beyond_the_graph(toy: NodeDataset) -> None:
+    with pytest.raises(ConfigError, match="1 of 2 nodes aren't in the graph, such as 90"):
+        find_nodes([3, 90], toy)
+    with pytest.raises(ConfigError, match="such as 'x'"):
+        find_nodes(["x"], toy)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.int64])
+def test_features_become_float32(kind: torch.dtype, toy: NodeDataset) -> None:
+    x = torch.arange(450).view(90, 5)
+    for given in (x.to(kind), x.to(kind).numpy()):
+        assert check_features(given, toy).equal(x.float())
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (torch.zeros(90, 4), r"shape \[90, 4\]; this run needs \[90, 5\]"),
+        (torch.zeros(90), r"shape \[90\]"),
+        (np.array([["a"] * 5] * 90), "aren't an array of numbers"),
+        (torch.zeros(90, 5).index_fill(0, torch.tensor([7]), float("nan")), "1 nodes hold NaN or infinity.* 'n82'"),
+    ],
+)
+def test_features_that_can_not_be(x: object, words: str, texts: NodeDataset) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_features(x, texts)
+
+
+def test_the_same_graph_in_another_order_is_the_run_s(toy: NodeDataset) -> None:
+    data = AugmentedGraphData("toy")
+    edges = toy.edge_index
+    assert is_graph(toy)
+    assert not is_graph([1])
+    loops = torch.arange(5).expand(2, -1)
+    for same in (edges, edges.flip(1), torch.cat((edges, edges[:, :9], loops), 1)):
+        check_graph(Data(x=toy.x, edge_index=same), data)
+        check_graph(toy._replace(edge_index=same), data)
+
+
+def test_edges_whose_reverses_the_run_added(toy: NodeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = toy._replace(edge_index=torch.cat((toy.edge_index, toy.edge_index.flip(0)), 1))
+    monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_: both)
+    check_graph(Data(x=toy.x, edge_index=toy.edge_index), AugmentedGraphData("toy", undirected=True))
+    with pytest.raises(ArtifactError, match="other edges"):
+        check_graph(Data(x=toy.x, edge_index=toy.edge_index), AugmentedGraphData("toy"))
+
+
+def test_another_graph_is_refused(toy: NodeDataset) -> None:
+    data, edges = AugmentedGraphData("toy"), toy.edge_index
+    with pytest.raises(ArtifactError, match="has 91 nodes, the run's 90"):
+        check_graph(Data(x=torch.zeros(91, 5), edge_index=edges), data)
+    with pytest.raises(ArtifactError, match=r"other edges: \d+ distinct edges, the run's \d+.* fit anew"):
+        check_graph(Data(x=toy.x, edge_index=edges[:, 1:]), data)
+    with pytest.raises(ArtifactError, match="other edges"):
+        check_graph(Data(x=toy.x, edge_index=edges.flip(0)), data)
+    with pytest.raises(ArtifactError, match="has no edge_index"):
+        check_graph(Data(x=toy.x), data)
