@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from spx.analysis.rows import ranges_of
-from spx.graph.csr import AttentionGraph
+from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph
 from spx.graph.sampling import NeighborTable, SamplerName, sample_neighbors
 from spx.nn.attention import SparseAttention
-from spx.nn.functional import segment_sum
+from spx.nn.functional import SCORE_BOUND, segment_sum
 from spx.nn.network import GraphTransformer
 
 
@@ -98,21 +98,58 @@ def relative_error(approximation: Tensor, exact: Tensor) -> float:
 
 @torch.no_grad()
 def replaced_error(graph: AttentionGraph, view: LayerView, scores: Tensor) -> float:
-    """Relative error of the layer's output when all heads attend by the given scores instead of their own.
+    """Relative error of the layer's output when the heads attend by the given scores instead of their own.
 
     a~_i = sum_j q_ij V_j over the whole graph: what a narrow network's scores q cost before anything is sampled.
 
     Args:
         graph: the attention graph.
         view: the wide network's layer.
-        scores: q, [M], each row summing to one.
+        scores: q, [M], or [M, H] for each head; each row summing to one.
     """
     values = view.attention.values(view.x).double()
+    scores = scores[:, None] if scores.dim() == 1 else scores
     parts = []
     for part in ranges_of(graph, chunk_edges=1 << 19):
         gathered = values[graph.source[part.edges].long()]
-        parts.append(segment_sum(scores[part.edges].double()[:, None, None] * gathered, part.indptr))
+        parts.append(segment_sum(scores[part.edges].double().unsqueeze(-1) * gathered, part.indptr))
     return relative_error(torch.cat(parts).flatten(1), view.out)
+
+
+def random_projection(head_width: int, width: int, seed: int) -> Tensor:
+    """Gaussian projection [D, d] that keeps inner products in the mean: entries of variance 1 / d."""
+    return torch.randn(head_width, width, generator=torch.Generator().manual_seed(seed)) / math.sqrt(width)
+
+
+@torch.no_grad()
+def projected_weights(graph: AttentionGraph, view: LayerView, projection: Tensor) -> Tensor:
+    """The layer's scores when queries and typed keys are first projected to few dimensions, [M, H].
+
+        s_ij = ((E1[t] * K_j) G) . (Q_i G) / sqrt(D) + E2[t],  p as in `spx.nn.functional`
+
+    This is the theory's own narrow network: by Johnson and Lindenstrauss' lemma all inner products are kept within
+    epsilon of the vectors' lengths when d is of the order of log(n) / epsilon^2, so the error falls as d^(-1/2).
+
+    Args:
+        graph: the attention graph.
+        view: the wide network's layer.
+        projection: G, [D, d].
+    """
+    attention, heads = view.attention, view.weights.shape[1]
+    query, key, scale = (
+        tensor.unflatten(-1, (heads, -1))
+        for tensor in (attention.query(view.x), attention.key(view.x), attention.edge_scale(view.edge_embedding))
+    )
+    bias, query = attention.edge_bias(view.edge_embedding), query @ projection / math.sqrt(query.shape[-1])
+    typed_key = ((key[:, None] * scale) @ projection).flatten(0, 1)  # [N * 3, H, d]
+    parts = []
+    for part in ranges_of(graph, chunk_edges=1 << 18):
+        rows, types = part.of_edge(), graph.edge_type[part.edges].long()
+        of_source = typed_key[graph.source[part.edges].long() * NUM_EDGE_TYPES + types]
+        logits = (query[part.rows][rows] * of_source).sum(-1) + bias[types]
+        mass = (logits / view.temperature).clamp(-SCORE_BOUND, SCORE_BOUND).exp()
+        parts.append(mass / segment_sum(mass, part.indptr)[rows])
+    return torch.cat(parts)
 
 
 @torch.no_grad()

@@ -8,9 +8,11 @@ and "own", which draws by the wide network's own scores, the best that an estima
 | mass_kept | share of the wide network's attention on K sampled edges a node, mean over nodes and draws |
 | output_error | relative error of the layer's output on them; `expected`: of the theory's estimator, as many draws |
 | replaced_error | relative error of the layer's output when all edges are kept but weighted by the estimator's scores |
+| projected_error | the same by the wide network's own scores from queries and keys projected at random to `width` |
 | slopes | exponent of the error's power law in K or in the estimator's width, and the predicted one |
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,10 +50,14 @@ def choice_tables(
         ks: numbers of sampled edges.
         draws: random draws that are averaged over.
     """
-    rows: dict[str, list[Row]] = {"mass_kept": [], "output_error": [], "replaced_error": []}
+    rows: dict[str, list[Row]] = {"mass_kept": [], "output_error": [], "replaced_error": [], "projected_error": []}
+    widths = sorted({each.width for each in networks})
     num_layers = networks[0].scores_LM.shape[0]
     for layer, view in zip(range(1, num_layers + 1), choice.layer_views(network, x, graph)):  # noqa: B905
         own, uniform = view.scores(), uniform_weights(graph)
+        for width, draw in itertools.product(widths, range(draws)):
+            error = _projected(graph, view, width, draw)
+            rows["projected_error"].append({"layer": layer, "width": width, "draw": draw, "error": error})
         for sampler, scores, whose in _choosers(networks, layer, own):
             named = {"layer": layer, "sampler": sampler, **whose}
             proposal = uniform if scores is None else scores
@@ -77,6 +83,12 @@ def _choosers(
             yield sampler, network.scores_LM[layer - 1], whose
 
 
+def _projected(graph: AttentionGraph, view: choice.LayerView, width: int, draw: int) -> float:
+    head_width = view.out.shape[1] // view.weights.shape[1]
+    projection = choice.random_projection(head_width, width, draw_seed(draw, width, 1))
+    return choice.replaced_error(graph, view, choice.projected_weights(graph, view, projection))
+
+
 def _sampled(graph, view, own: Tensor, scores: Tensor | None, k: int, sampler: str, draws: int) -> tuple[float, float]:
     """Attention kept and error of the output, the error's mean square over the draws under its root."""
     repeats = 1 if sampler == "top" else draws
@@ -99,7 +111,8 @@ def _slopes(tables: dict[str, pl.DataFrame], mean_degree: float) -> Iterator[Row
                 named = {"layer": layer, "against": "k", "sampler": sampler, "quantity": quantity}
                 yield {**named, "slope": choice.log_slope(means["k"], means[quantity]), "predicted": PREDICTED_SLOPE}
     replaced = tables["replaced_error"].filter(pl.col("sampler") == "attention")
-    for (layer,), part in replaced.group_by("layer", maintain_order=True):
-        means = part.group_by("width", maintain_order=True).agg(pl.col("error").mean())
-        named = {"layer": layer, "against": "width", "sampler": "attention", "quantity": "replaced"}
-        yield {**named, "slope": choice.log_slope(means["width"], means["error"]), "predicted": PREDICTED_SLOPE}
+    for quantity, table in (("replaced", replaced), ("projected", tables["projected_error"])):
+        for (layer,), part in table.group_by("layer", maintain_order=True):
+            means = part.group_by("width", maintain_order=True).agg(pl.col("error").mean())
+            named = {"layer": layer, "against": "width", "sampler": "attention", "quantity": quantity}
+            yield {**named, "slope": choice.log_slope(means["width"], means["error"]), "predicted": PREDICTED_SLOPE}

@@ -221,9 +221,12 @@ def _error(tables: Tables) -> Claim:
     )
     slope, predicted = _mean(measured, "slope"), _mean(slopes, "predicted")
     numbers |= {"slope in K": slope, "predicted slope": predicted}
-    against_width = _mean(slopes.filter(pl.col("against") == "width"), "slope")
+    against_width, projected = (
+        _mean(slopes.filter(pl.col("quantity") == quantity), "slope") for quantity in ("replaced", "projected")
+    )
     if math.isfinite(against_width):
-        numbers["slope in width, scores replaced"] = against_width
+        numbers["slope in width, estimators' scores"] = against_width
+        numbers["slope in width, wide network projected"] = projected
     rule = f"holds when the measured exponent is at most {predicted:g}, that of the theory's bound, within 0.1"
     if not math.isfinite(slope):
         return Claim("error", "augmented", title, rule, OPEN, "Too few values of K below half the degree.", numbers)
@@ -232,7 +235,12 @@ def _error(tables: Tables) -> Claim:
         f"K^{number(predicted)}). At K = {k}: {number(numbers[f'error at K = {k}, attention'])} by the scores of width "
         f"{narrowest}, {number(numbers[f'error at K = {k}, uniform'])} uniformly, "
         f"{number(numbers[f'error at K = {k}, own'])} by the wide network's own scores."
-        + (f" Against width it falls as width^{number(against_width)}." if math.isfinite(against_width) else "")
+        + (
+            f" With all edges kept and the scores of estimators instead it goes as width^{number(against_width)}, with "
+            f"the wide network's own queries and keys projected at random as width^{number(projected)}."
+            if math.isfinite(against_width)
+            else ""
+        )
     )
     return Claim("error", "augmented", title, rule, HOLDS if slope <= predicted + 0.1 else FAILS, text, numbers)
 

@@ -11,13 +11,14 @@ from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import DATASETS, NodeDataset, Split
 from spx.experiments.plan import ANALYSIS, OVERLAYS, Study, make_plan
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
+from spx.naming import OWN
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("estimator", "wide", "exphormer", "gcn")
 FILES = sorted(
     path.relative_to(CONFIGS)
     for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name != OVERLAYS and path.stem != ANALYSIS
+    if path.parent.name not in (OVERLAYS, OWN) and path.stem != ANALYSIS
 )
 NUM_NODES = 60
 
@@ -54,7 +55,7 @@ def read(*parts: str) -> dict:
     return yaml.safe_load(CONFIGS.joinpath(*parts).read_text())
 
 
-def stand_in(name: str, data_dir: str = "", protocol: str = "public", split: int = 0) -> NodeDataset:
+def stand_in(name: str, data_dir: str = "", protocol: str = "public", split: int = 0, own=None) -> NodeDataset:
     """A random graph of `NUM_NODES` nodes with the dataset's task and metric."""
     spec = DATASETS[name]
     generator = torch.Generator().manual_seed(len(name))

@@ -46,10 +46,16 @@ def error_by_width(tables: Tables) -> Figure | None:
             axis.errorbar(
                 means["width"], means["mean"], means["std"], fmt=f"{marker}-", color=colour, capsize=2, label=label
             )
+        projected = tables["projected_error"].filter(pl.col("layer") == layer)
+        means = style.spread(projected, "width", "error")
+        axis.plot(
+            *(means["width"], means["mean"], "s-"),
+            color=style.GREEN,
+            label="all edges, own scores projected to the width",
+        )
         uniform = of_layer.filter(pl.col("sampler") == "uniform")["error"].mean()
         axis.axhline(uniform, color=style.GREY, ls="--", lw=1, label="all edges, uniform scores")
-        start = style.spread(of_layer.filter(pl.col("sampler") == "attention"), "width", "error")["mean"][0]
-        line = [start * (width / widths[0]) ** PREDICTED_SLOPE for width in widths]
+        line = [means["mean"][0] * (width / widths[0]) ** PREDICTED_SLOPE for width in widths]
         axis.plot(widths, line, ":", color="black", label="predicted slope: width$^{-1/2}$")
         axis.set_yscale("log")
         style.log2_axis(axis, widths, "estimator's width")

@@ -101,6 +101,23 @@ def test_scores_replaced_by_the_layers_own_change_nothing(augmented: AttentionGr
     assert choice.replaced_error(augmented, view, uniform_weights(augmented)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_scores_without_a_projection_are_the_layers_own(augmented: AttentionGraph, view: choice.LayerView) -> None:
+    torch.testing.assert_close(choice.projected_weights(augmented, view, torch.eye(4)), view.weights)
+
+
+def test_a_projection_keeps_inner_products_in_the_mean_and_errs_as_the_root_of_its_width() -> None:
+    torch.manual_seed(2)
+    x, y = torch.randn(16), torch.randn(16)
+    errors = []
+    for width in (16, 256):
+        kept = torch.stack(
+            [(x @ g) @ (y @ g) for g in (choice.random_projection(16, width, seed) for seed in range(2000))]
+        )
+        assert float(kept.mean()) == pytest.approx(float(x @ y), abs=0.3)
+        errors.append(float(kept.std()))
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+
+
 def test_expected_error_equals_the_mean_over_draws(augmented: AttentionGraph, view: choice.LayerView) -> None:
     proposal = random_scores(augmented, 6)
     values = view.attention.values(view.x)[augmented.source.long()]
