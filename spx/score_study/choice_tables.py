@@ -5,6 +5,7 @@ and "own", which draws by the wide network's own scores, the best that an estima
 
 | table | a row is |
 |---|---|
+| agreement | mean rank agreement and energy distance of an estimator's scores and the wide network's own |
 | mass_kept | share of the wide network's attention on K sampled edges a node, mean over nodes and draws |
 | output_error | relative error of the layer's output on them; `expected`: of the theory's estimator, as many draws |
 | replaced_error | relative error of the layer's output when all edges are kept but weighted by the estimator's scores |
@@ -20,6 +21,7 @@ import polars as pl
 from torch import Tensor
 
 from spx.analysis import choice
+from spx.analysis.distance import distance_to_uniform, energy_distance, rank_agreement
 from spx.analysis.rows import uniform_weights
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import draw_seed
@@ -50,11 +52,13 @@ def choice_tables(
         ks: numbers of sampled edges.
         draws: random draws that are averaged over.
     """
-    rows: dict[str, list[Row]] = {"mass_kept": [], "output_error": [], "replaced_error": [], "projected_error": []}
+    names = ("agreement", "mass_kept", "output_error", "replaced_error", "projected_error")
+    rows: dict[str, list[Row]] = {name: [] for name in names}
     widths = sorted({each.width for each in networks})
     num_layers = networks[0].scores_LM.shape[0]
     for layer, view in zip(range(1, num_layers + 1), choice.layer_views(network, x, graph)):  # noqa: B905
         own, uniform = view.scores(), uniform_weights(graph)
+        rows["agreement"] += [{"layer": layer, **_agreement(graph, each, layer, own)} for each in networks]
         for width, draw in itertools.product(widths, range(draws)):
             error = _projected(graph, view, width, draw)
             rows["projected_error"].append({"layer": layer, "width": width, "draw": draw, "error": error})
@@ -81,6 +85,18 @@ def _choosers(
         whose = {"width": network.width, "seed": network.seed}
         for sampler in ("attention", "top"):
             yield sampler, network.scores_LM[layer - 1], whose
+
+
+def _agreement(graph: AttentionGraph, network: Network, layer: int, own: Tensor) -> Row:
+    scores = network.scores_LM[layer - 1]
+    ranks, apart = rank_agreement(graph, scores, own), energy_distance(graph, scores, own)
+    return {
+        "width": network.width,
+        "seed": network.seed,
+        "ranks": float(ranks.nanmean()),
+        "distance": float(apart.nanmean()),
+        "uniform_distance": float(distance_to_uniform(graph, own).nanmean()),
+    }
 
 
 def _projected(graph: AttentionGraph, view: choice.LayerView, width: int, draw: int) -> float:

@@ -195,6 +195,7 @@ def _choice(tables: Tables) -> Claim:
     numbers = {name: _mean(part, "mass") for name, part in _by_sampler(kept, narrowest)}
     attention, uniform, own = (numbers[name] for name in ("attention", "uniform", "own"))
     gain = (attention - uniform) / (own - uniform) if own > uniform else math.nan
+    agreement = _mean(tables["agreement"].filter(pl.col("width") == narrowest), "ranks")
     rule = (
         f"holds when the narrowest estimator's scores bring at least {HALF:.0%} of what the wide network's own scores "
         f"bring over uniform sampling; in part when they bring anything; not measured when those bring under "
@@ -203,10 +204,12 @@ def _choice(tables: Tables) -> Claim:
     text = (
         f"{k} edges a node keep {percent(attention)} of a trained wide network's attention when drawn by the scores of "
         f"width {narrowest}, {percent(numbers['top'])} when they are its {k} largest, {percent(uniform)} when drawn "
-        f"uniformly, and {percent(own)} when drawn by the wide network's own scores; mean over layers."
+        f"uniformly, and {percent(own)} when drawn by the wide network's own scores; mean over layers. Their rank "
+        f"agreement with its own scores is {number(agreement)}."
     )
+    numbers = {f"mass kept, {name}": value for name, value in numbers.items()}
+    numbers |= {"share of the possible gain": gain, "rank agreement": agreement}
     verdict = OPEN if own - uniform < LEAST_GAIN else HOLDS if gain >= HALF else PARTLY if gain > 0 else FAILS
-    numbers = {f"mass kept, {name}": value for name, value in numbers.items()} | {"share of the possible gain": gain}
     return Claim("choice", "augmented", title, rule, verdict, text, numbers)
 
 

@@ -1,5 +1,6 @@
 """`spx analyze`: train what is missing, measure, judge, draw, report."""
 
+import json
 import shlex
 import sys
 import time
@@ -24,6 +25,8 @@ from spx.score_study.wide import check_graph, load_wide
 DESCRIPTION = """The attention-score study (Appendix F of "Even Sparser Graph Transformers"): trains single-head
 networks over widths, seeds and graphs, measures what they attend to, and writes a report. A study that was stopped goes
 on with the same command."""
+LISTS = ("--scores", "--widths", "--seeds", "--graphs", "--ks")
+"""Options that take several words, as well as the [one,list] of jsonargparse."""
 GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
 
 
@@ -33,6 +36,26 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--config", action="config", help="file of settings, such as configs/actor/analysis.yaml")
     parser.add_class_arguments(ScoreStudy)
     return parser
+
+
+def gathered(argv: Sequence[str]) -> list[str]:
+    """The arguments with the words that follow an option of `LISTS` made one list: --widths 4 8 as --widths [4,8]."""
+    arguments: list[str] = []
+    words: list[str] | None = None
+    for argument in argv:
+        if words is not None and not argument.startswith("--"):
+            words.append(argument)
+            continue
+        arguments += _closed(words)
+        words = [] if argument in LISTS else None
+        arguments.append(argument)
+    return arguments + _closed(words)
+
+
+def _closed(words: list[str] | None) -> list[str]:
+    if not words or words[0].startswith("["):
+        return words or []
+    return [json.dumps([int(word) if word.isdigit() else word for word in words])]
 
 
 def analyze(study: ScoreStudy) -> Path:
@@ -67,7 +90,7 @@ def analyze_main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SpxError: the study can't be run as asked.
     """
-    settings = make_parser().parse_args(list(sys.argv[2:] if argv is None else argv))
+    settings = make_parser().parse_args(gathered(sys.argv[2:] if argv is None else argv))
     study = ScoreStudy(**{each.name: settings[each.name] for each in fields(ScoreStudy)})
     try:
         analyze(study)

@@ -22,7 +22,7 @@ class Preset:
 
 PRESETS = {
     "full": Preset(widths=(4, 8, 16, 32, 64), seeds=tuple(range(10)), max_epochs=None),
-    "small": Preset(widths=(4, 16), seeds=(0, 1), max_epochs=10),
+    "small": Preset(widths=(4, 16), seeds=(0, 1), max_epochs=6),
 }
 
 
@@ -40,7 +40,7 @@ class ScoreStudy:
         widths: of the single-head networks; the widest stands for wide networks. Default: by `runs`.
         seeds: of each width. Default: by `runs`.
         graphs: attention graphs: "graph" (graph edges alone), "augmented" (with expander and self-loops).
-        max_epochs: of every run. Default: the configurations' own, or 10 in the small version.
+        max_epochs: of every run. Default: the configurations' own, or 6 in the small version.
         num_layers: of every network. Default: the configurations' own.
         wide: configuration of the wide network that the estimators choose edges for; none: leave that question out.
         wide_checkpoint: of such a network, instead of training it; its run's folder must hold config.yaml.

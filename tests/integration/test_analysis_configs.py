@@ -41,7 +41,7 @@ def test_the_full_study_is_the_papers() -> None:
     assert len(make_jobs(study)) == 101
     small = read("actor", "--runs", "small")
     assert len(make_jobs(small)) == 9
-    assert small.max_epochs == 10
+    assert small.max_epochs == 6
 
 
 def test_the_settings_of_a_study_are_no_configuration_of_a_run() -> None:

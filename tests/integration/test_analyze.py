@@ -147,7 +147,7 @@ def test_the_same_command_again_trains_nothing(home: Path, report: Path, capsys:
 def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     files = [str(run) for run in sorted(runs.glob("analysis-graph-w*/version_*"))]
-    main(["analyze", "--scores", f"[{','.join(files)}]", "--output", "files", "--ks", "[1,2]"])
+    main(["analyze", "--scores", *files, "--output", "files", "--ks", "1", "2"])
     expected = table(report, "entropy", graph="graph")
     assert table(home / "files", "entropy").equals(expected)
     assert not (home / "files" / "tables" / "mass_kept.csv").exists()
@@ -159,7 +159,7 @@ def test_a_wide_network_of_ones_own(home: Path, report: Path) -> None:
     files = [str(run / "scores.safetensors") for run in sorted(runs.glob("analysis-augmented-w*/version_*"))]
     checkpoint = str(runs / "analysis-wide" / "version_0" / "checkpoints" / "best.ckpt")
     asked = ["--ks", "[1,2,4]", "--draws", "2", "--wide_checkpoint", checkpoint, "--output", "own"]
-    main(["analyze", "--scores", f"[{','.join(files)}]", *asked])
+    main(["analyze", "--scores", *files, *asked])
     assert table(home / "own", "mass_kept").equals(table(report, "mass_kept"))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from spx.errors import ConfigError
+from spx.score_study.command import gathered
 from spx.score_study.grid import make_jobs
 from spx.score_study.settings import ScoreStudy
 
@@ -15,7 +16,7 @@ def test_presets_give_way_to_what_is_asked() -> None:
     full = ScoreStudy("actor")
     assert (full.widths, len(full.seeds), full.max_epochs) == ([4, 8, 16, 32, 64], 10, None)
     small = ScoreStudy("actor", runs="small", seeds=[3])
-    assert (small.widths, small.seeds, small.max_epochs) == ([4, 16], [3], 10)
+    assert (small.widths, small.seeds, small.max_epochs) == ([4, 16], [3], 6)
     assert ScoreStudy("actor", widths=[8, 4, 8]).widths == [4, 8]
 
 
@@ -74,3 +75,17 @@ def test_the_wide_network_is_trained_when_it_is_needed() -> None:
         assert kinds(**settings) == {"estimator"}
     with pytest.raises(ConfigError, match="no configuration 'widest'"):
         kinds(wide="widest")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--widths", "4", "8", "--runs", "small"], ["--widths", "[4, 8]", "--runs", "small"]),
+        (["--scores", "a b.st", "c", "--ks", "[1,2]"], ["--scores", '["a b.st", "c"]', "--ks", "[1,2]"]),
+        (["--seeds", "--runs", "small"], ["--seeds", "--runs", "small"]),
+        (["--scores", "one"], ["--scores", '["one"]']),
+        (["--extra=[a]", "--widths=[4]"], ["--extra=[a]", "--widths=[4]"]),
+    ],
+)
+def test_several_words_after_an_option_are_a_list(given: list[str], meant: list[str]) -> None:
+    assert gathered(given) == meant

@@ -131,6 +131,17 @@ def test_sampled_edges_of_the_wide_network(tables: Tables) -> None:
     assert not any(math.isnan(slope) for slope in tables["slopes"]["slope"])
 
 
+def test_agreement_with_the_wide_networks_own_scores(tables: Tables) -> None:
+    agreement = tables["agreement"]
+    assert agreement.height == 2 * NETWORKS
+    assert agreement["ranks"].is_between(-1, 1).all()
+    assert (agreement["distance"] > 0).all()
+    assert agreement.group_by("layer").agg(pl.col("uniform_distance").n_unique())["uniform_distance"].to_list() == [
+        1,
+        1,
+    ]
+
+
 def test_one_network_has_no_pairs(groups: list[Group], labels: Labels) -> None:
     group = groups[1]
     alone = Group(group.name, group.graph, group.fingerprint, group.networks[:1])
