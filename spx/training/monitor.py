@@ -35,7 +35,7 @@ class AttentionMonitor(Callback):
         max_nodes: at most so many nodes, evenly spaced, are sorted for the top-k mass.
     """
 
-    def __init__(self, every: int = 5, top_k: tuple[int, ...] = TOP_K, max_nodes: int = 20_000):
+    def __init__(self, every: int = 10, top_k: tuple[int, ...] = TOP_K, max_nodes: int = 1_000):
         if every < 0 or max_nodes < 1 or any(k < 1 for k in top_k):
             raise ConfigError(
                 f"attention.every is {every}, top_k {list(top_k)}, max_nodes {max_nodes}: every is at least 0 (never), "

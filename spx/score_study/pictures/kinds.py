@@ -52,8 +52,8 @@ def entropy(tables: Tables) -> Figure | None:
         below.set(xlim=(0, 1), xlabel=f"normalised entropy of a node\n(width {widths[-1]}; 1: uniform)")
     axes[0][0].set_ylabel("normalised entropy\n(mean over nodes)")
     axes[1][0].set_ylabel("nodes, % a bin of 0.05")
-    axes[0][-1].legend(loc="lower left", fontsize=7.5)
-    axes[1][-1].legend(loc="upper left", fontsize=7.5)
+    for row in axes:
+        row[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -154,8 +154,7 @@ def edge_types_by_class(tables: Tables) -> Figure | None:
             axis.plot(
                 classes,
                 [100 * means[name] for name in classes],
-                f"{style.MARKERS[(layer - 1) % 8]}-",
-                lw=0.7,
+                style.MARKERS[(layer - 1) % 8],
                 color=colours[layer - 1],
                 label=f"layer {layer}",
             )

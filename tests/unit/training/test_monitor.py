@@ -36,7 +36,7 @@ def test_entropy_shares_and_top_k_mass_are_those_of_the_scores(tmp_path: Path) -
 
 
 def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
-    logged = scalars(train(tmp_path / "usual", estimator(), augmented(), epochs=7).folder)
+    logged = scalars(train(tmp_path / "some", estimator(), augmented(), AttentionMonitor(every=5), epochs=7).folder)
     assert len(logged["attention/entropy_layer_2"]) == 2, "epochs 0 and 5"
     assert len(logged["val/loss"]) == 7
     logged = scalars(train(tmp_path / "never", estimator(), augmented(), AttentionMonitor(every=0)).folder)
@@ -44,8 +44,7 @@ def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
 
 
 def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) -> None:
-    assert len(scalars(wide_run.folder)["attention/top_2_layer_1"]) == 2, "a sampled graph, of epochs 0 and 5"
-    assert scalars(wide_run.folder)["attention/top_2_layer_1"] == pytest.approx([1, 1]), "k is 2 there"
+    assert scalars(wide_run.folder)["attention/top_2_layer_1"] == pytest.approx([1]), "a sampled graph, k is 2 there"
     batches = train(tmp_path / "batches", wide(), resampled(batch_size=20), epochs=1)
     assert 0 < scalars(batches.folder)["attention/entropy_layer_2"][0] <= 1
     torch.manual_seed(0)
