@@ -228,7 +228,7 @@ def _error(tables: Tables) -> Claim:
         _mean(slopes.filter(pl.col("quantity") == quantity), "slope") for quantity in ("replaced", "projected")
     )
     if math.isfinite(against_width):
-        numbers["slope in width, estimators' scores"] = against_width
+        numbers["slope in width, scores of estimators"] = against_width
         numbers["slope in width, wide network projected"] = projected
     rule = f"holds when the measured exponent is at most {predicted:g}, that of the theory's bound, within 0.1"
     if not math.isfinite(slope):

@@ -1,5 +1,6 @@
 """`spx analyze` as a command: a small study of real runs, resumed, and of files; what it refuses."""
 
+import html
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def test_every_run_is_an_ordinary_run_in_a_folder_of_its_own(home: Path) -> None
 
 def test_the_report_says_what_the_tables_say(report: Path) -> None:
     """The page's numbers, recomputed from the measures' CSV."""
-    page = (report / "report.html").read_text()
+    page = html.unescape((report / "report.html").read_text())
     pattern = r'<data value="([^"]*)" data-claim="([^"]*)" data-graph="([^"]*)" data-quantity="([^"]*)">([^<]*)<'
     found = {
         (claim, graph, name): (float(value), shown) for value, claim, graph, name, shown in re.findall(pattern, page)

@@ -93,7 +93,7 @@ def test_scores_replaced_by_the_layers_own_change_nothing(augmented: AttentionGr
     network = GraphTransformer(5, 3, width=8, num_layers=1, num_heads=1, normalize_values=True)
     (view,) = choice.layer_views(network, torch.randn(40, 5), augmented)
     assert choice.replaced_error(augmented, view, view.scores()) < 1e-6
-    values = view.attention.values(view.x)[:, 0]
+    values = view.attention.values(view.x)[:, 0].detach()
     uniform = torch.zeros(40, 40).index_put_(
         (augmented.rows(), augmented.source.long()), uniform_weights(augmented), accumulate=True
     )
