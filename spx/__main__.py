@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 what a user gave can't be used; 3 memory or disk ran out; 
 Ctrl-C; 143 stopped by SIGTERM.
 """
 
+import argparse
 import contextlib
 import errno
 import logging
@@ -101,7 +102,7 @@ def _command(args: list[str]) -> Callable[[list[str]], None]:
     name, following = args[0] if args else "", args[1] if len(args) > 1 else ""
     if name == "resume":
         return _resume
-    if name == "predict" and following and not following.startswith("--"):
+    if name == "predict" and (following in ("", "-h", "--help") or not following.startswith("-")):
         return _own("spx.inference.command:predict_main")
     return _own(COMMANDS[name]) if name in COMMANDS else _lightning
 
@@ -114,8 +115,10 @@ def _own(place: str) -> Callable[[list[str]], None]:
 def _resume(args: list[str]) -> None:
     from spx.run_folder import resume_arguments
 
-    folder, *more = args[1:] or [""]
-    _lightning([*resume_arguments(folder), *more])
+    parser = argparse.ArgumentParser("spx resume", description="Go on with a run that was stopped or killed.")
+    parser.add_argument("run_folder", help="such as lightning_logs/actor/wide/version_0; then arguments of spx fit")
+    settings, more = parser.parse_known_args(args[1:])
+    _lightning([*resume_arguments(settings.run_folder), *more])
 
 
 def _lightning(args: list[str]) -> None:

@@ -12,16 +12,20 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from spx.data import GraphData
 from spx.errors import ConfigError
+from spx.inference.writer import PredictionWriter
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 from spx.training import NodeTask
-from spx.training.callbacks import BestCheckpoint, EpochProgress, PredictionWriter, ScoreHandover
+from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
 
-DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time;
-`spx study DATASET` runs both over seeds and splits, `spx results` rewrites docs/results.md."""
+DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time.
+Others, each with its own --help: `spx check PATH` reads a graph and says what training on it takes; `spx study
+DATASET` runs both stages over seeds and splits; `spx resume RUN` goes on with a run that was stopped; `spx predict RUN`
+writes its predictions, `spx export RUN` its network; `spx results` rewrites docs/results.md. `--debug` shows a
+failure's traceback."""
 
 FROM_DATA = ("num_features", "num_outputs", "task", "metric")
 
@@ -75,6 +79,7 @@ class SpxCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ScoreHandover, "handover")
         parser.add_lightning_class_args(AttentionMonitor, "attention")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("runs_dir", "data.init_args.runs_dir")
         for name in FROM_DATA:
@@ -108,6 +113,8 @@ class SpxCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint of a run that is to be resumed."""
         settings = self.settings
+        if self.subcommand == "predict":
+            settings.return_predictions = False  # they are written while they come
         if settings.resume:
             if settings.version is None:
                 raise ConfigError("--resume true needs --version, the number of the run to go on with.")
@@ -134,7 +141,7 @@ class SpxCLI(LightningCLI):
             name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
         files = [str(path) for path in settings.get("config") or []]
-        callbacks = [RunLock(), RunRecord(settings.name, files), PredictionWriter()]
+        callbacks = [RunLock(), RunRecord(settings.name, files)]
         if settings.trainer.enable_progress_bar is not False:
             callbacks.append(EpochProgress())
         if "logger" in kwargs:

@@ -28,6 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
+        temporary.chmod(path.parent.stat().st_mode & 0o666)  # who may read the folder may read the file
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)

@@ -28,7 +28,7 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
     """Size in bytes and time of change in ns of the user's files; None for a published dataset."""
     if not is_path(name):
         return None
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     tables = [path / f"{table}{ending}" for table in ("nodes", "edges") for ending in TABLE_ENDINGS]
     files = [path] if path.is_file() else tables
     stats = {file.name: file.stat() for file in files if file.is_file()}
@@ -36,5 +36,5 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
 
 
 def _is_folder(name: str) -> bool:
-    folder = Path(name).expanduser()
-    return any((folder / f"nodes{ending}").is_file() for ending in TABLE_ENDINGS)
+    folder = os.path.expanduser(name)  # other than pathlib's, never raises, and neither does `isfile`
+    return any(os.path.isfile(os.path.join(folder, f"nodes{ending}")) for ending in TABLE_ENDINGS)

@@ -9,6 +9,7 @@ import torch
 
 from spx.data import GraphData, graph_data
 from spx.datasets import NodeDataset, OwnSettings, Split
+from spx.errors import DatasetError
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 
 NUM_NODES, NUM_FEATURES = 90, 5
@@ -23,6 +24,8 @@ def toy_dataset(
     name: str = "toy", data_dir: str = "data", protocol: str = "public", split: int = 0, own: OwnSettings | None = None
 ) -> NodeDataset:
     """A graph whose labels follow from a node's own and its neighbours' features; in place of `load_dataset`."""
+    if name not in TASKS:
+        raise DatasetError(f"unknown dataset {name!r}")
     task, metric, num_classes = TASKS[name]
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(NUM_NODES, NUM_FEATURES, generator=generator)

@@ -8,6 +8,8 @@ from spx.errors import DatasetError
 
 _MEND = "The raw files are damaged or of another version: delete them and load again"
 
+LARGEST_FEATURE = 1e15
+
 
 def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> None:
     """Raise DatasetError, naming the dataset and the fault, unless it keeps all promises of its type.
@@ -53,6 +55,12 @@ def _check_features(x: Tensor, mend: str) -> None:
     broken = int((~torch.isfinite(x).all(dim=1)).sum())
     if broken:
         raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {mend}")
+    largest = float(x.abs().max()) if x.numel() else 0.0
+    if largest > LARGEST_FEATURE:
+        raise DatasetError(
+            f"the features reach {largest:.3g}; above {LARGEST_FEATURE:.0e} their squares overflow. Divide them, or "
+            "take logarithms"
+        )
 
 
 def _check_labels(dataset: NodeDataset, mend: str) -> None:
@@ -76,6 +84,8 @@ def _check_split(split: Split, dataset: NodeDataset, mend: str) -> None:
     shared = int((counts > 1).sum())
     if shared:
         raise DatasetError(f"{shared} nodes are in more than one of train, val and test. {mend}")
+    if split.train.numel() == 1:
+        raise DatasetError("the train split has one node; training needs at least two. Choose a larger share for it")
 
 
 def _check_part(what: str, nodes: Tensor, dataset: NodeDataset, mend: str) -> None:

@@ -69,4 +69,5 @@ def _locked(home: Path) -> FileLock:
 
 def _remove_stale(home: Path) -> None:
     for folder in home.glob(f"{_SCRATCH}*"):
+        logger.warning("An earlier preparation of the dataset in %s was cut off; its remains are removed", home)
         shutil.rmtree(folder, ignore_errors=True)

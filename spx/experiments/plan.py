@@ -189,6 +189,8 @@ def config_file(study: Study, config: str) -> Path:
     Raises:
         ConfigError: an unknown dataset or configuration.
     """
+    if study.dataset == OWN:
+        raise ConfigError(f"'{OWN}' is any graph of your own; say which: make {OWN} DATASET=path, or spx study PATH.")
     known = dataset_names(study.configs_dir)
     if study.configs not in known:
         raise ConfigError(_unknown("dataset", study.configs, known, study.configs_dir))

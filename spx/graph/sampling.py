@@ -87,7 +87,7 @@ def sample_neighbors(
         node = int((degrees == 0).nonzero()[0])
         raise DatasetError(f"Node {node} has no attention edge to sample from. Augment with self-loops or an expander.")
 
-    weights = None if sampler == "uniform" else weights
+    weights = None if sampler == "uniform" else weights.detach()
     if sampler == "top":
         table = torch_sampling.draw(*graph, weights, k, seed, random=False)
     elif graph.indptr.device.type == "cpu" and can_compile():

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
-from spx.datasets import DATASETS
-from spx.errors import ArtifactError, ConfigError
+from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
 from spx.inference.run_files import RunFiles, read_checkpoint
+from spx.naming import file_stamps, is_path
 from spx.run_folder import CONFIG_FILE
 from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
 
@@ -57,12 +57,12 @@ def build_data(
     """
     kind = _known_class(files, "data", DATA)
     settings = dict(files.config["data"].get("init_args") or {})
-    settings["seed"] = files.record.get("seed", settings.get("seed", files.config.get("seed_everything")))
+    settings["seed"] = files.record.get("seed", settings.get("seed", files.config.get("seed_everything"))) or 0
     for name, given in (("dataset", dataset), ("data_dir", data_dir)):
         if given is not None:
             settings[name] = str(given)
-        elif name in settings and settings[name] not in DATASETS:
-            settings[name] = _present(files, settings[name])
+        elif name in settings:
+            settings[name] = (_own_graph if name == "dataset" else _present)(files, settings[name])
     if kind is ResampledGraphData:
         settings["runs_dir"] = _present(files, files.config.get("runs_dir") or "lightning_logs")
         settings["scores"] = _score_file(files, settings, scores)
@@ -106,8 +106,16 @@ def _known_class(files: RunFiles, part: str, known: dict[str, type]) -> Any:
 
 
 def _present(files: RunFiles, path: Any) -> str:
-    """The path where it lies now; as it is if it lies nowhere, or is no path but a dataset's name."""
+    """The path where it lies now; as it is if it lies nowhere."""
     return str(next(iter(files.locate(str(path))), path))
+
+
+def _own_graph(files: RunFiles, dataset: Any) -> str:
+    """Where the user's graph lies now; as it is if it lies nowhere, or is a published dataset's name. The bare name of
+    a folder of tables is known as a path only in the folder that the run was started in."""
+    places = files.locate(str(dataset))
+    known = (place for place in places if is_path(str(dataset)) or (place.is_dir() and file_stamps(str(place))))
+    return str(next(known, dataset))
 
 
 def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | None) -> str | None:
@@ -135,6 +143,13 @@ def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | N
 
 def _check_unchanged(files: RunFiles, model: NodeTask, data: GraphData) -> None:
     mend = "Restore the data as they were (--dataset or --data_dir give another place), or run anew."
+    try:
+        _ = data.dataset
+    except DatasetError as error:
+        raise DatasetError(
+            f"The data of the run {files.folder} can't be loaded: {error}. Were they moved? Give their new place: "
+            "--dataset PATH for a graph of your own, --data_dir PATH for the others."
+        ) from error
     for what, now, then in (
         ("features", data.num_features, model.hparams.num_features),
         ("classes or labels", data.num_outputs, model.hparams.num_outputs),

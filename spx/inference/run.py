@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.resampled import CoreNodeBatches
-from spx.errors import ConfigError
+from spx.errors import ArtifactError, ConfigError
 from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
@@ -121,7 +121,13 @@ class TrainedRun:
 
     @torch.no_grad()
     def _predict(self, passes: Iterator[NodeBatch]) -> dict[str, Tensor]:
-        return self.model.predict_step(move_data_to_device(batch, self.model.device) for batch in passes)
+        step = self.model.predict_step(move_data_to_device(batch, self.model.device) for batch in passes)
+        if not bool(step["probabilities"].isfinite().all()):
+            raise ArtifactError(
+                f"The network of {self.folder} gives numbers that aren't finite: its checkpoint is damaged, or the "
+                "features are far from those that it was trained on."
+            )
+        return step
 
     def _neighborhoods(self, draws: int) -> list[tuple]:
         """Of each draw, all layers' over all nodes."""

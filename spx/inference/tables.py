@@ -4,6 +4,7 @@ A file is whole or not there; what stood in its place stays until the new one is
 """
 
 import contextlib
+import io
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,9 +14,7 @@ from typing import IO
 
 import numpy as np
 import polars as pl
-import torch
 from polars.io.plugins import register_io_source
-from torch import Tensor
 
 from spx.errors import ArtifactError, ConfigError
 from spx.files import reason, replacing
@@ -24,7 +23,10 @@ from spx.inference.predictions import Predictions
 ROW_GROUP = 65_536
 """Rows that a Parquet file holds together."""
 
-Column = Callable[[Predictions], pl.Series | Tensor]
+VECTORS, MATRICES = ("node", "prediction", "probability"), {"probabilities": "p:", "spread": "spread:"}
+"""Arrays of an .npz file: columns of the table, and how the columns of a matrix begin."""
+
+Part = Callable[[pl.DataFrame], np.ndarray]
 
 
 @contextlib.contextmanager
@@ -115,73 +117,63 @@ class CsvWriter(TableWriter):
 
 
 class SpoolingWriter(TableWriter):
-    """Keeps probabilities and spreads in a nameless file beside the table, and reads them back as often as the table
-    needs. The nodes' numbers and names stay in memory. The nameless file ends with the process, however that ends."""
+    """Keeps the rows in a nameless file beside the table, and reads them back as often as the table needs. The
+    nameless file ends with the process, however that ends."""
 
     def __init__(self, path: Path, temporary: Path):
         super().__init__(path, temporary)
-        self._kept: list[Predictions] = []
+        self._sizes: list[int] = []
 
     def _open(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self.temporary.parent)
 
     def _add(self, predictions: Predictions) -> None:
-        empty = torch.empty(0)
-        self._file.write(_array(predictions.probabilities).tobytes())
-        if predictions.spread is not None:
-            self._file.write(_array(predictions.spread).tobytes())
-            predictions = predictions._replace(spread=empty)
-        self._kept.append(predictions._replace(probabilities=empty))
+        content = io.BytesIO()
+        predictions.table().write_ipc_stream(content)
+        self._sizes.append(self._file.write(content.getbuffer()))
 
-    def batches(self) -> Iterator[Predictions]:
+    def tables(self) -> Iterator[pl.DataFrame]:
         """What was written, batch by batch."""
         self._file.seek(0)
-        for kept in self._kept:
-            shape = (kept.nodes.numel(), len(kept.class_names))
-            probabilities = self._read(shape)
-            spread = None if kept.spread is None else self._read(shape)
-            yield kept._replace(probabilities=probabilities, spread=spread)
-
-    def _read(self, shape: tuple[int, int]) -> Tensor:
-        numbers = np.empty(shape, np.float32)
-        self._file.readinto(numbers.data.cast("B"))
-        return torch.from_numpy(numbers)
+        return (pl.read_ipc_stream(self._file.read(size)) for size in self._sizes)
 
 
 class ParquetWriter(SpoolingWriter):
     """Row groups of one size, whatever the batches are, through polars' streaming engine."""
 
     def finish(self) -> None:
-        schema = next(self.batches()).table().schema
-
-        def tables(*_: object) -> Iterator[pl.DataFrame]:
-            return (batch.table() for batch in self.batches())
-
-        register_io_source(tables, schema=schema).sink_parquet(self.temporary, row_group_size=ROW_GROUP)
+        source = register_io_source(lambda *_: self.tables(), schema=next(self.tables()).schema)
+        source.sink_parquet(self.temporary, row_group_size=ROW_GROUP)
 
 
 class NpzWriter(SpoolingWriter):
     """Arrays `node`, `prediction`, `probability` (not for several labels), `probabilities` and `spread` [N, C], and
     `class_names`: numbers and fixed-width text, which are read without pickle."""
 
+    def _add(self, predictions: Predictions) -> None:
+        super()._add(predictions)
+        self._class_names = np.array(predictions.class_names)
+
     def finish(self) -> None:
-        class_names = self._kept[0].class_names
+        columns = next(self.tables()).columns
+        arrays: dict[str, Part] = {name: partial(_vector, name) for name in VECTORS if name in columns}
+        for name, heading in MATRICES.items():
+            if chosen := [column for column in columns if column.startswith(heading)]:
+                arrays[name] = partial(_matrix, chosen)
         with zipfile.ZipFile(self.temporary, "w") as archive:
-            for name, column in self._columns().items():
-                _store(archive, name, self.num_nodes, partial(self._parts, column))
-            _store(archive, "class_names", len(class_names), lambda: iter([np.array(class_names)]))
+            for name, part in arrays.items():
+                _store(archive, name, self.num_nodes, lambda part=part: map(part, self.tables()))
+            _store(archive, "class_names", len(self._class_names), lambda: iter([self._class_names]))
 
-    def _columns(self) -> dict[str, Column]:
-        columns: dict[str, Column] = {"node": lambda batch: batch.ids, "prediction": lambda batch: batch.names}
-        if self._kept[0].task == "multiclass":
-            columns["probability"] = lambda batch: batch.probabilities.amax(1)
-        columns["probabilities"] = lambda batch: batch.probabilities
-        if self._kept[0].spread is not None:
-            columns["spread"] = lambda batch: batch.spread
-        return columns
 
-    def _parts(self, column: Column) -> Iterator[np.ndarray]:
-        return (_array(column(batch)) for batch in self.batches())
+def _vector(name: str, table: pl.DataFrame) -> np.ndarray:
+    """A column: numbers as they are, text as fixed-width unicode."""
+    column = table[name]
+    return np.array(column.to_list(), dtype=str) if column.dtype == pl.String else column.to_numpy()
+
+
+def _matrix(names: list[str], table: pl.DataFrame) -> np.ndarray:
+    return table.select(names).to_numpy()
 
 
 def _store(archive: zipfile.ZipFile, name: str, length: int, parts: Callable[[], Iterator[np.ndarray]]) -> None:
@@ -198,10 +190,3 @@ def _store(archive: zipfile.ZipFile, name: str, length: int, parts: Callable[[],
 
 WRITERS: dict[str, type[TableWriter]] = {".csv": CsvWriter, ".parquet": ParquetWriter, ".npz": NpzWriter}
 """By the ending of the file's name."""
-
-
-def _array(column: pl.Series | Tensor) -> np.ndarray:
-    """Numbers as they are, text as fixed-width unicode."""
-    if isinstance(column, Tensor):
-        return column.float().numpy()
-    return np.array(column.to_list(), dtype=str) if column.dtype == pl.String else column.to_numpy()

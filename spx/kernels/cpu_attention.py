@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
-from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_product, add_scaled, address, bounded_exp_of, dot, prefetch
+from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_product, add_scaled, address, bounded_exp, dot, prefetch
 
 AHEAD = 16  # edges between fetching a row and using it
 FLUSH_ROWS = 64  # rows whose dE1 and dE2 are summed before they are added to the float64 totals
@@ -150,7 +150,6 @@ def _compiled(D: int, kind: str) -> RowKernels:
     number = np.dtype(kind).type
     head = D * number().itemsize  # bytes of one head's slice of a row
     zero, one, bound = number(0), number(1), number(SCORE_BOUND)
-    bounded_exp = bounded_exp_of(kind)
 
     def forward(
         part, start, stop, query, pairs, indptr, source, edge_type, edge_scale, edge_bias, inverse, out, mass

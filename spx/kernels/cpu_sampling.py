@@ -38,84 +38,94 @@ def draw(
     return neighbors, types
 
 
+# These stand here, not within `_kernel`: a function that a kernel is handed has another identity in each process, and
+# numba's cache on disk would never be met again.
+_GAMMA, _MIX_1, _MIX_2 = np.uint64(GAMMA), np.uint64(MIX_1), np.uint64(MIX_2)
+_FIRST, _SECOND, _THIRD, _TO_53_BITS = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_LEAST = np.float32(SMALLEST_WEIGHT)
+
+
+@njit(inline="always")
+def _uniform(seed, counter):
+    x = seed + (np.uint64(counter) + np.uint64(1)) * _GAMMA
+    x = (x ^ (x >> _FIRST)) * _MIX_1
+    x = (x ^ (x >> _SECOND)) * _MIX_2
+    x ^= x >> _THIRD
+    return (np.float64(x >> _TO_53_BITS) + 0.5) * 2.0**-53
+
+
+@njit(inline="always")
+def _weight(weights, place):
+    if not weights.size:
+        return 1.0
+    return np.float64(weights[place] if weights[place] > _LEAST else _LEAST)  # nan is least too: a row always fills
+
+
+@njit(inline="always")
+def _first_bar(weights, first_edge, last_edge, k):
+    if last_edge - first_edge <= 2 * k:
+        return np.inf
+    total = weights[first_edge:last_edge].sum() if weights.size else np.float32(last_edge - first_edge)
+    return (k + 3 * math.sqrt(k)) / total if total > 0 else np.inf
+
+
+@njit(inline="always")
+def _largest(keys):
+    where = 0
+    for slot in range(1, keys.size):
+        if keys[slot] > keys[where]:
+            where = slot
+    return where
+
+
+@njit
+def _keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept):
+    """Fill `kept` with the edges of the smallest keys below the bar; returns how many there are."""
+    count, worst = 0, 0
+    for e in range(first_edge, last_edge):
+        p, u = _weight(weights, e), _uniform(seed, e)
+        if 1.0 - u >= bar * p:
+            continue
+        key = -math.log(u) / p
+        if key < bar:
+            if count < keys.size:
+                worst = count
+                count += 1
+            keys[worst], kept[worst] = key, e
+            if count == keys.size:
+                worst = _largest(keys)
+                bar = keys[worst]
+    return count
+
+
+@njit(inline="always")
+def _sort(kept):
+    for slot in range(1, kept.size):
+        edge, place = kept[slot], slot
+        while place > 0 and kept[place - 1] > edge:
+            kept[place] = kept[place - 1]
+            place -= 1
+        kept[place] = edge
+
+
+@njit
+def _repeat_drawn(weights, seed, slots_from, first_edge, degree, kept):
+    """All edges of a short row, then draws with replacement."""
+    total = 0.0
+    for slot in range(degree):
+        kept[slot] = first_edge + slot
+        total += _weight(weights, first_edge + slot)
+    for slot in range(degree, kept.size):
+        target = _uniform(seed, slots_from + slot) * total
+        place, passed = first_edge, _weight(weights, first_edge)
+        while passed <= target and place < first_edge + degree - 1:
+            place += 1
+            passed += _weight(weights, place)
+        kept[slot] = place
+
+
 @functools.cache
 def _kernel() -> Callable:
-    gamma, mix_1, mix_2 = np.uint64(GAMMA), np.uint64(MIX_1), np.uint64(MIX_2)
-    least = np.float32(SMALLEST_WEIGHT)
-    first, second, third, to_53_bits = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
-
-    @njit(inline="always")
-    def uniform(seed, counter):
-        x = seed + (np.uint64(counter) + np.uint64(1)) * gamma
-        x = (x ^ (x >> first)) * mix_1
-        x = (x ^ (x >> second)) * mix_2
-        x ^= x >> third
-        return (np.float64(x >> to_53_bits) + 0.5) * 2.0**-53
-
-    @njit(inline="always")
-    def weight(weights, place):
-        if not weights.size:
-            return 1.0
-        return np.float64(weights[place] if weights[place] > least else least)  # nan is least too: a row always fills
-
-    @njit(inline="always")
-    def first_bar(weights, first_edge, last_edge, k):
-        if last_edge - first_edge <= 2 * k:
-            return np.inf
-        total = weights[first_edge:last_edge].sum() if weights.size else np.float32(last_edge - first_edge)
-        return (k + 3 * math.sqrt(k)) / total if total > 0 else np.inf
-
-    @njit(inline="always")
-    def largest(keys):
-        where = 0
-        for slot in range(1, keys.size):
-            if keys[slot] > keys[where]:
-                where = slot
-        return where
-
-    @njit
-    def keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept):
-        """Fill `kept` with the edges of the smallest keys below the bar; returns how many there are."""
-        count, worst = 0, 0
-        for e in range(first_edge, last_edge):
-            p, u = weight(weights, e), uniform(seed, e)
-            if 1.0 - u >= bar * p:
-                continue
-            key = -math.log(u) / p
-            if key < bar:
-                if count < keys.size:
-                    worst = count
-                    count += 1
-                keys[worst], kept[worst] = key, e
-                if count == keys.size:
-                    worst = largest(keys)
-                    bar = keys[worst]
-        return count
-
-    @njit(inline="always")
-    def sort(kept):
-        for slot in range(1, kept.size):
-            edge, place = kept[slot], slot
-            while place > 0 and kept[place - 1] > edge:
-                kept[place] = kept[place - 1]
-                place -= 1
-            kept[place] = edge
-
-    @njit
-    def repeat_drawn(weights, seed, slots_from, first_edge, degree, kept):
-        """All edges of a short row, then draws with replacement."""
-        total = 0.0
-        for slot in range(degree):
-            kept[slot] = first_edge + slot
-            total += weight(weights, first_edge + slot)
-        for slot in range(degree, kept.size):
-            target = uniform(seed, slots_from + slot) * total
-            place, passed = first_edge, weight(weights, first_edge)
-            while passed <= target and place < first_edge + degree - 1:
-                place += 1
-                passed += weight(weights, place)
-            kept[slot] = place
-
     def kernel(part, start, stop, indptr, source, edge_type, weights, seed, neighbors, types):
         k = neighbors.shape[1]
         keys, kept = np.empty(k, np.float64), np.empty(k, np.int64)
@@ -124,12 +134,12 @@ def _kernel() -> Callable:
             first_edge, last_edge = indptr[i], indptr[i + 1]
             degree = last_edge - first_edge
             if degree > k:
-                bar = first_bar(weights, first_edge, last_edge, k)
-                if keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept) < k:
-                    keep_smallest(weights, seed, first_edge, last_edge, np.inf, keys, kept)
-                sort(kept)
+                bar = _first_bar(weights, first_edge, last_edge, k)
+                if _keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept) < k:
+                    _keep_smallest(weights, seed, first_edge, last_edge, np.inf, keys, kept)
+                _sort(kept)
             else:
-                repeat_drawn(weights, seed, num_edges + i * k, first_edge, degree, kept)
+                _repeat_drawn(weights, seed, num_edges + i * k, first_edge, degree, kept)
             for slot in range(k):
                 neighbors[i, slot] = source[kept[slot]]
                 types[i, slot] = edge_type[kept[slot]]

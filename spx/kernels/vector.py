@@ -3,15 +3,13 @@
 numba's cache on disk doesn't watch this file for the kernels that use it: touch them after a change here.
 """
 
-import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 SCORE_BOUND = 8.0
 CACHE_LINE = 64  # bytes
@@ -19,26 +17,35 @@ VECTOR = 16  # most elements of one vector instruction's operand before LLVM spl
 TABLE_STEPS = 16  # entries of the exponential's table for each unit of its argument
 
 
-@functools.cache
-def bounded_exp_of(kind: str) -> Callable:
-    """exp(clamp(x, -8, 8)). In float32 by a table and a cubic, to the last digit but one and three times as fast."""
-    number = np.dtype(kind).type
-    bound = number(SCORE_BOUND)
-    if number is np.float64:
-        return njit(inline="always")(lambda x: math.exp(min(max(x, -bound), bound)))
+MIDDLE = int(SCORE_BOUND * TABLE_STEPS)
+TABLE = np.exp(np.arange(-MIDDLE, MIDDLE + 1) / TABLE_STEPS).astype(np.float32)
 
-    middle = int(SCORE_BOUND * TABLE_STEPS)
-    table = np.exp(np.arange(-middle, middle + 1) / TABLE_STEPS).astype(number)
-    steps, step, to_nearest = number(TABLE_STEPS), number(1 / TABLE_STEPS), number(middle + 0.5)
+
+def bounded_exp(x: float) -> float:
+    """exp(clamp(x, -8, 8)), for kernels; nan stays nan. In float32 by a table and a cubic, to the last digit but one
+    and three times as fast."""
+    raise NotImplementedError("this is for compiled code")
+
+
+@overload(bounded_exp, inline="always")
+def _bounded_exp(x):
+    # A name that kernels find here, not a function that they are handed: those have another identity in each process,
+    # and numba's cache on disk would never be met again.
+    if x == types.float64:
+        return lambda x: math.exp(min(max(x, -SCORE_BOUND), SCORE_BOUND)) if x == x else x
+
+    number, last = np.float32, np.int32(2 * MIDDLE)
+    bound, steps, step = number(SCORE_BOUND), number(TABLE_STEPS), number(1 / TABLE_STEPS)
+    to_nearest = number(MIDDLE + 0.5)
     one, half, sixth = number(1), number(1 / 2), number(1 / 6)
 
     def table_exp(x):
         x = min(max(x, -bound), bound)
-        place = np.int32(x * steps + to_nearest)
-        rest = x - number(place - middle) * step
-        return table[place] * (one + rest * (one + rest * (half + rest * sixth)))
+        place = min(max(np.int32(x * steps + to_nearest), np.int32(0)), last)  # nan would lead anywhere
+        rest = x - number(place - MIDDLE) * step
+        return TABLE[place] * (one + rest * (one + rest * (half + rest * sixth)))
 
-    return njit(inline="always")(table_exp)
+    return table_exp
 
 
 @njit(inline="always")

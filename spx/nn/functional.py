@@ -64,7 +64,8 @@ def attend(
         out, mass = row_attention(query, key, value, *edges, edge_scale, edge_bias, temperature)
         if not need_weights:
             return out, None
-        weights = row_attention_weights(mass, query, key, *edges, edge_scale, edge_bias, temperature)
+        with torch.no_grad():
+            weights = row_attention_weights(mass, query, key, *edges, edge_scale, edge_bias, temperature)
         return out, weights if isinstance(neighborhood, AttentionGraph) else weights.unflatten(0, (out.shape[0], -1))
 
 

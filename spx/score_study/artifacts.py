@@ -9,9 +9,9 @@ from torch import Tensor
 from spx.analysis.rows import with_choice
 from spx.data import AugmentedGraphData
 from spx.errors import ArtifactError
-from spx.experiments.runs import SCORES_FILE
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.scores import ArtifactHeader, load_scores
+from spx.run_folder import SCORES_FILE
 
 NAMES = {
     frozenset({EdgeType.GRAPH}): "graph",

@@ -5,11 +5,10 @@ from typing import Any
 
 from spx.experiments.parallel import Job, run_jobs
 from spx.experiments.plan import ESTIMATOR, WIDE, Stage, config_file, merged_settings
-from spx.experiments.runs import SCORES_FILE
+from spx.run_folder import BEST_CHECKPOINT, SCORES_FILE
 from spx.score_study.settings import GraphName, ScoreStudy
 
 RUN_PREFIX = "analysis"
-CHECKPOINT = Path("checkpoints", "best.ckpt")
 
 
 def train(study: ScoreStudy) -> tuple[list[Path], Path | None]:
@@ -22,7 +21,7 @@ def train(study: ScoreStudy) -> tuple[list[Path], Path | None]:
     jobs = make_jobs(study)
     folders = run_jobs(study.study(study.dataset), jobs, study.processes, study.threads, study.reuse)
     scores = [folder / SCORES_FILE for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == ESTIMATOR]
-    wide = [folder / CHECKPOINT for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == WIDE]
+    wide = [folder / BEST_CHECKPOINT for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == WIDE]
     return scores, wide[0] if wide else None
 
 

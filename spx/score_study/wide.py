@@ -8,9 +8,8 @@ import yaml
 from spx.data import AugmentedGraphData
 from spx.errors import ArtifactError
 from spx.nn.network import GraphTransformer
+from spx.run_folder import CONFIG_FILE
 from spx.training import Spexphormer
-
-CONFIG_FILE = "config.yaml"
 
 
 def load_wide(checkpoint: Path) -> GraphTransformer:

@@ -1,14 +1,13 @@
-"""Callbacks of every run: the best checkpoint, the hand-over of scores, the predictions, the progress bar."""
+"""Callbacks of every run: the best checkpoint, the hand-over of scores, the progress bar."""
 
 import math
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from tqdm import tqdm
@@ -145,23 +144,6 @@ class ScoreHandover(Callback):
             epoch=epoch,
             temperature=pl_module.temperature,
         )
-
-
-class PredictionWriter(BasePredictionWriter):
-    """`spx predict` writes `predictions.npz` into the run's folder: `nodes` [N] int64, and `probabilities` [N, C]
-    float32 of the classes or labels, averaged over the evaluation's draws."""
-
-    FILE = "predictions.npz"
-
-    def __init__(self) -> None:
-        super().__init__("epoch")
-
-    def write_on_epoch_end(self, trainer: Trainer, pl_module: LightningModule, predictions, batch_indices) -> None:
-        path = run_folder(trainer) / self.FILE
-        columns = {name: torch.cat([batch[name].cpu() for batch in predictions]) for name in predictions[0]}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{name: column.numpy() for name, column in columns.items()})
-        rank_zero_info(f"Predictions of {columns['nodes'].numel():,} nodes: {path}")
 
 
 class EpochProgress(ProgressBar):

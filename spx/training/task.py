@@ -85,6 +85,7 @@ class NodeTask(L.LightningModule):
             )
         self.network = network
         self._random_state: list[Tensor] | None = None
+        self._finite: Tensor | None = None
         self.task: TaskName = task
         self.metric_name = metric
         self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
@@ -115,6 +116,19 @@ class NodeTask(L.LightningModule):
             if len(cuda) == torch.cuda.device_count():
                 torch.cuda.set_rng_state_all(cuda)
             self._random_state = None
+
+    def on_validation_epoch_end(self) -> None:
+        """Refuse to go on with losses that aren't finite; the best checkpoint stays what it was.
+
+        Raises:
+            ConfigError: training diverged.
+        """
+        if self._finite is not None and not bool(self._finite):  # the one place that waits for the device
+            raise ConfigError(
+                f"The loss isn't finite any more in epoch {self.current_epoch}: the training diverged. Lower "
+                f"--model.lr (it is {self.lr}), or bring the features to similar ranges."
+            )
+        self._finite = None
 
     def forward(self, batch: NodeBatch) -> Tensor:
         """Logits [B, C] of the judged nodes."""
@@ -154,6 +168,8 @@ class NodeTask(L.LightningModule):
 
     def _log(self, part: str, metric_part: str, loss: Tensor, logp: Tensor, y: Tensor) -> None:
         size = y.shape[0]
+        finite = loss.detach().isfinite()
+        self._finite = finite if self._finite is None else self._finite & finite
         metric = self.metrics[metric_part]
         ranked = self.metric_name == "roc_auc"
         metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())

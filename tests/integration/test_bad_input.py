@@ -1,12 +1,15 @@
 """What can't be used ends in one clear error before any training: exit code 2, never a traceback."""
 
 import os
+import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+import torch
 
 from spx.data import graph_data
 from spx.datasets import load_dataset
@@ -28,6 +31,17 @@ def real(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("pooch.retrieve", refuse)
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     return home
+
+
+@pytest.fixture
+def real_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are read as they are; names are toys."""
+    load_toy = graph_data.load_dataset
+
+    def load(name: str, *more: object) -> object:
+        return (load_dataset if "/" in name else load_toy)(name, *more)
+
+    monkeypatch.setattr(graph_data, "load_dataset", load)
 
 
 def write_minesweeper(data_dir: Path, *, x: float = 1.0, label: int = 1, train_share: float = 0.5) -> None:
@@ -188,3 +202,31 @@ def test_what_is_no_run_is_not_resumed(home: Path, refused: Refused, folder: str
 def test_resuming_needs_the_number_of_the_run(home: Path, refused: Refused) -> None:
     message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--resume", "true")
     assert_one_line(message, "--resume true needs --version")
+
+
+class Malicious:
+    """Unpickled, it makes a file named `ran`."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("ran"),))
+
+
+@pytest.mark.parametrize("option", ["--ckpt_path", "--data.scores", "--data.dataset"])
+def test_nothing_is_unpickled(stages: Stages, home: Path, refused: Refused, option: str, real_loader: None) -> None:
+    for name in ("bad.ckpt", "bad.pt"):
+        torch.save({"state_dict": {}, "hyper_parameters": Malicious(), "x": Malicious()}, home / name)
+    pickle.dump(Malicious(), (home / "bad.safetensors").open("wb"))
+    file = {"--ckpt_path": "bad.ckpt", "--data.scores": "bad.safetensors", "--data.dataset": "./bad.pt"}[option]
+    for command in ("fit", "test"):
+        refused(command, "--config", "wide.yaml", "--runs_dir", "runs", option, file)
+    assert not (home / "ran").exists()
+    pickle.loads((home / "bad.safetensors").read_bytes())
+    assert (home / "ran").exists(), "it would have run"
+
+
+def test_a_resumed_run_reads_its_checkpoint_without_unpickling(stages: Stages, home: Path, refused: Refused) -> None:
+    run = home / "runs" / "toy" / "wide" / "version_0"
+    shutil.copytree(stages.wide, run)
+    torch.save({"state_dict": {}, "callbacks": Malicious()}, run / "checkpoints" / "last.ckpt")
+    assert_one_line(refused("resume", run), "last.ckpt is no checkpoint, or a damaged one")
+    assert not (home / "ran").exists()

@@ -74,6 +74,7 @@ def test_killed_while_parsing_a_dataset_the_next_run_parses_it_anew(tmp_path: Pa
     assert not processed.exists() or not list(processed.glob("*.safetensors"))
     again = subprocess.run([*command, ""], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
     assert (again.returncode, again.stdout) == (0, "40\n"), again.stderr
+    assert "An earlier preparation of the dataset in" in again.stderr
     assert list(processed.glob("*.safetensors"))
     assert not list(processed.parent.glob(".staging-*")), "the killed run's scratch folder"
 

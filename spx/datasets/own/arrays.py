@@ -37,10 +37,10 @@ def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> Own
     arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
     if "y" not in arrays:
         raise DatasetError(_missing("y, the labels [N]", "y", arrays))
+    if not arrays["y"].size:
+        raise DatasetError(f"y is empty, {list(arrays['y'].shape)}: it must hold a label for each node")
     labels = _labels(arrays["y"], _class_names(arrays.get("class_names")))
     num_nodes = labels.y.size(0)
-    if num_nodes == 0:
-        raise DatasetError("y is empty: the graph has no nodes")
     _check_count(arrays.get("num_nodes"), num_nodes)
     return OwnGraph(
         _edges(arrays),

@@ -95,7 +95,7 @@ def classes_from_numbers(values: np.ndarray, what: str) -> "polars.Series":
 
     if values.dtype.kind != "f":
         return polars.Series(values.astype(np.int64))
-    filled = values[~np.isnan(values)]
+    filled = values[~np.isnan(values)].astype(np.float64)
     with np.errstate(invalid="ignore"):
         broken = filled[(filled != np.round(filled)) | (np.abs(filled) > 2**53)]
     if broken.size:

@@ -62,6 +62,6 @@ def _drawn(graph: OwnGraph, seed: int, settings: OwnSettings) -> Split:
         if nodes.numel() == 0:
             raise DatasetError(
                 f"the {part} part would be empty: its shares {list(shares)} of {int(labels.labelled.sum())} labelled "
-                "nodes leave it none. Label more nodes, or change --data.shares"
+                "nodes leave it none (a class of one node only trains). Label more nodes, or change --data.shares"
             )
     return split

@@ -1,7 +1,7 @@
 """Tensors of a saved PyG `Data`, or of a plain dictionary: what torch.save wrote, and nothing that runs.
 
 torch.load with weights_only builds only what it is told to know. PyG tells it of many classes when it is imported,
-one of which (`ClusterData`) opens another file and unpickles all that it holds; so all are forgotten for the while.
+one of which (`ClusterData`) opens another file and unpickles whatever it holds; so all are forgotten for the while.
 In place of the few names that a `Data` needs, empty stand-ins are built, and nothing of PyG runs.
 """
 
@@ -83,7 +83,7 @@ def _load(file: Path) -> object:
     try:
         with _only(_KNOWN), warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants():
             warnings.simplefilter("ignore")
-            # Mapped, a tensor can't reach beyond the file: torch doesn't compare its size with that of its bytes
+            # Mapped, a tensor lies within the file or is refused, whatever size is written down for it
             return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except MemoryError:
         raise

@@ -66,10 +66,11 @@ def _check_names(file_name: str, names: list[str], needed: tuple[str, ...]) -> N
         raise DatasetError(f"{file_name}: more than one column is named {listed(twice)}: rename them")
     missing = [name for name in needed if name not in names]
     if missing:
-        hint = did_you_mean(missing[0], names)
+        hint = did_you_mean(missing[0], names) or "."
+        commas = " (a comma must stand between columns)" if any(";" in name or "\t" in name for name in names) else ""
         raise DatasetError(
-            f"{file_name} needs the columns {listed(needed)}, but has {listed(names)}{hint or ':'} "
-            f"rename the one that holds {missing[0]!r}, or add it"
+            f"{file_name} has no column {listed(missing)}{hint} It has {listed(names)}{commas}: rename the column that "
+            f"holds {'them' if len(missing) > 1 else 'it'}, or add one"
         )
 
 

@@ -106,6 +106,8 @@ def _several(nodes: "polars.DataFrame", columns: list[str], file_name: str) -> L
     table = np.empty((nodes.height, len(columns)), dtype=np.float64)
     for place, name in enumerate(columns):
         cells = nodes[name]
+        if cells.dtype == polars.String:
+            cells = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
         numbers = cells.cast(polars.Float64, strict=False)
         if numbers.null_count() > cells.null_count():
             broken = cells.filter(numbers.is_null() & cells.is_not_null())

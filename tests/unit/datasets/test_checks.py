@@ -39,6 +39,14 @@ def split(train: list[int], val: list[int], test: list[int]) -> Split:
     return Split(*(torch.tensor(part, dtype=torch.int64) for part in (train, val, test)))
 
 
+def test_the_mend_and_the_name_may_be_given() -> None:
+    bad = dataset(x=torch.full((6, 2), math.nan))
+    with pytest.raises(DatasetError, match=r"^dataset 'toy': .* infinity\. The raw files are damaged .* load again$"):
+        check_dataset(bad)
+    with pytest.raises(DatasetError, match=r"^graph a\.npz: .* infinity\. Look at it$"):
+        check_dataset(bad, "Look at it", "graph a.npz")
+
+
 def test_good_datasets_pass() -> None:
     check_dataset(dataset())
     check_dataset(multilabel())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spx.datasets import load_dataset
-from spx.datasets.splits import SplitRule, balanced_split, random_split
+from spx.datasets.splits import SplitRule, balanced_split, random_split, stratified_split
 from spx.datasets.types import GraphTensors, Split
 from spx.errors import DatasetError
 
@@ -124,6 +124,75 @@ def test_balanced_split_is_a_partition_with_a_cap(labels: list[int], seed: int) 
     per_class = round(len(labelled) * 0.5 / num_classes)
     counts = torch.bincount(y[labelled], minlength=num_classes).clamp(max=per_class)
     assert torch.equal(torch.bincount(y[split.train], minlength=num_classes), counts)
+
+
+def counts(y: Tensor, split: Split) -> list[list[int]]:
+    return [torch.bincount(y[part], minlength=int(y.max()) + 1).tolist() for part in split]
+
+
+def test_stratified_split_cuts_each_class_by_the_shares() -> None:
+    y = torch.tensor([0] * 50 + [1] * 30 + [-1] * 7 + [2] * 20)
+    split = stratified_split(y, (0.6, 0.2, 0.2), seed=0)
+    assert counts(y, split) == [[30, 18, 12], [10, 6, 4], [10, 6, 4]]
+    assert_partition(split, (y >= 0).nonzero().flatten())
+
+
+def test_stratified_split_gives_a_small_class_to_train_first_and_the_rest_to_who_lacks_most() -> None:
+    y = torch.arange(10).repeat_interleave(2)
+    train, val, test = counts(y, stratified_split(y, (0.6, 0.2, 0.2), seed=0))
+    assert min(train) == 1
+    assert [sum(part) for part in (train, val, test)] == [12, 4, 4]
+    single = torch.arange(5)
+    assert sizes(stratified_split(single, (0.2, 0.4, 0.4), 0)) == [5, 0, 0]
+
+
+def test_stratified_split_gives_nothing_to_a_share_of_0() -> None:
+    y = torch.arange(9) % 3
+    assert sizes(stratified_split(y, (0.0, 0.5, 0.5), 0))[0] == 0
+    assert sizes(stratified_split(y, (0.5, 0.5, 0.0), 0))[2] == 0
+
+
+def test_stratified_split_is_a_function_of_the_seed() -> None:
+    y = torch.arange(99) % 3
+    torch.manual_seed(0)
+    first = stratified_split(y, SHARES, 5)
+    state = torch.get_rng_state()
+    assert all(map(torch.equal, first, stratified_split(y, SHARES, 5)))
+    assert torch.equal(state, torch.get_rng_state())
+    other = stratified_split(y, SHARES, 6)
+    assert not torch.equal(first.train, other.train)
+    assert counts(y, first) == counts(y, other), "only who is where is drawn"
+
+
+def test_stratified_split_draws_from_the_whole_class() -> None:
+    means = [stratified_split(torch.zeros(1000).long(), SHARES, seed).val.double().mean() for seed in range(3)]
+    assert all(abs(float(mean) - 500) < 80 for mean in means)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (0.5, 0.75, -0.25)])
+def test_stratified_split_refuses_wrong_shares(shares: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="sum to 1"):
+        stratified_split(torch.arange(9), shares, 0)
+
+
+@given(
+    labels=st.lists(st.integers(-1, 6), max_size=80),
+    weights=st.tuples(*[st.integers(0, 10)] * 2, st.integers(1, 10)),
+    seed=st.integers(0, 99),
+)
+def test_stratified_split_is_within_a_node_of_the_shares(
+    labels: list[int], weights: tuple[int, int, int], seed: int
+) -> None:
+    y = torch.tensor(labels, dtype=torch.int64)
+    shares = tuple(weight / sum(weights) for weight in weights)
+    split = stratified_split(y, shares, seed)
+    assert_partition(split, (y >= 0).nonzero().flatten())
+    total_C = torch.bincount(y[y >= 0], minlength=7)
+    for share, part in zip(shares, split, strict=True):
+        assert ((torch.bincount(y[part], minlength=7) - share * total_C).abs() < 1).all()
+        assert abs(len(part) - share * int(total_C.sum())) <= 7
+    if shares[0] > 0:
+        assert (torch.bincount(y[split.train], minlength=7)[total_C > 0] > 0).all()
 
 
 def masked_graph(num_splits: int = 2) -> GraphTensors:

@@ -1,11 +1,14 @@
-"""Untrained networks on toy graphs, and predictions made by hand."""
+"""Untrained networks on toy graphs, their runs' folders, and predictions made by hand."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
@@ -15,6 +18,9 @@ from spx.inference.run import TrainedRun
 from spx.training import NodeTask, Spexphormer
 
 NUM_FEATURES = 5
+MODEL = {"class_path": "spx.training.wide.Spexphormer", "init_args": {"width": 8}}
+DATA = {"class_path": "spx.data.resampled.ResampledGraphData"}
+UNIFORM = {"dataset": "toy", "k": [2, 3], "sampler": "uniform", "expander_degree": 2}
 
 
 def from_data(data: GraphData) -> dict:
@@ -82,3 +88,29 @@ def predictions(
     p = p if task == "multilabel" else p / p.sum(1, keepdim=True)
     deviation = torch.rand(num_nodes, len(names), generator=generator) if spread else None
     return Predictions(nodes, pl.Series(nodes.numpy() if ids is None else ids), p, deviation, names, task)
+
+
+@pytest.fixture
+def run_folder(toy: NodeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the fit of an untrained network on uniformly sampled graphs would leave."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "toy" / "wide" / "version_0"
+    (folder / "checkpoints").mkdir(parents=True)
+    data = resampled()
+    model = network(data)
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    torch.save(content, folder / "checkpoints" / "best.ckpt")
+    write_config(folder)
+    record = {"cwd": str(tmp_path), "folder": str(folder), "seed": 0, "dataset": "toy", "class_names": None}
+    (folder / "run.json").write_text(json.dumps(record | {"data_fingerprint": data.data_fingerprint}))
+    return folder
+
+
+def write_config(folder: Path, model: Any = MODEL, data: Any = None, **more: Any) -> None:
+    data = {**DATA, "init_args": UNIFORM} if data is None else data
+    (folder / "config.yaml").write_text(yaml.safe_dump({"model": model, "data": data, "seed_everything": 3, **more}))
+
+
+def change_record(folder: Path, **changes: Any) -> None:
+    record = json.loads((folder / "run.json").read_text()) | changes
+    (folder / "run.json").write_text(json.dumps(record))

@@ -1,29 +1,20 @@
 """Runs' folders that are hostile, damaged, unfinished or moved."""
 
-import json
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
 import spx
-from spx.data import AugmentedGraphData
 from spx.datasets import NodeDataset
-from spx.errors import ArtifactError, ConfigError
-from spx.graph.scores import read_header
+from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.inference.rebuild import class_names
-from spx.inference.run_files import RunFiles, read_run
+from spx.inference.run_files import RunFiles
 
-from .conftest import NUM_FEATURES, network, resampled
-
-MODEL = {"class_path": "spx.training.wide.Spexphormer", "init_args": {"width": 8}}
-DATA = {"class_path": "spx.data.resampled.ResampledGraphData"}
-UNIFORM = {"dataset": "toy", "k": [2, 3], "sampler": "uniform", "expander_degree": 2}
+from .conftest import DATA, NUM_FEATURES, UNIFORM, change_record, write_config
 
 
 class Marker:
@@ -34,32 +25,6 @@ class Marker:
 
     def __reduce__(self) -> tuple:
         return Path.touch, (self.path,)
-
-
-@pytest.fixture
-def run_folder(toy: NodeDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the fit of an untrained network on uniformly sampled graphs would leave."""
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "runs" / "toy" / "wide" / "version_0"
-    (folder / "checkpoints").mkdir(parents=True)
-    data = resampled()
-    model = network(data)
-    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
-    torch.save(content, folder / "checkpoints" / "best.ckpt")
-    write_config(folder)
-    record = {"cwd": str(tmp_path), "folder": str(folder), "seed": 0, "dataset": "toy", "class_names": None}
-    (folder / "run.json").write_text(json.dumps(record | {"data_fingerprint": data.data_fingerprint}))
-    return folder
-
-
-def write_config(folder: Path, model: Any = MODEL, data: Any = None, **more: Any) -> None:
-    data = {**DATA, "init_args": UNIFORM} if data is None else data
-    (folder / "config.yaml").write_text(yaml.safe_dump({"model": model, "data": data, "seed_everything": 3, **more}))
-
-
-def change_record(folder: Path, **changes: Any) -> None:
-    record = json.loads((folder / "run.json").read_text()) | changes
-    (folder / "run.json").write_text(json.dumps(record))
 
 
 def test_a_whole_folder_is_loaded(run_folder: Path) -> None:
@@ -214,6 +179,40 @@ def test_data_that_changed_since(run_folder: Path, toy: NodeDataset, monkeypatch
             spx.load(run_folder)
 
 
+def test_data_that_are_gone(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise DatasetError("there is no file")
+
+    monkeypatch.setattr("spx.data.graph_data.load_dataset", gone)
+    with pytest.raises(DatasetError, match=r"can't be loaded: there is no file.*--dataset PATH"):
+        spx.load(run_folder)
+
+
+@pytest.mark.parametrize("name", ["graph.npz", "tables"])
+def test_a_graph_of_the_user_s_own(name: str, run_folder: Path, tmp_path: Path, toy: NodeDataset) -> None:
+    seen = []
+
+    def load(name: str, *_: object) -> NodeDataset:
+        seen.append(name)
+        return toy
+
+    (tmp_path / "graph.npz").write_text("")
+    for folder in ("tables", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "tables" / "nodes.csv").write_text("")
+    (tmp_path / "actor").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spx.data.graph_data.load_dataset", load)
+        patch.chdir(tmp_path / "other")
+        for dataset in (name, "actor", "other"):
+            write_config(run_folder, data={**DATA, "init_args": UNIFORM | {"dataset": dataset}})
+            spx.load(run_folder)
+        run = spx.load(run_folder, dataset="elsewhere/moved.npz", data_dir="elsewhere")
+    assert seen == [str(tmp_path / name), "actor", "other", "elsewhere/moved.npz"]
+    assert run.data.dataset_name == "toy", "its scores are filed under the old name"
+    assert run.data.data_dir == "elsewhere"
+
+
 def test_layers_and_degrees_must_agree(run_folder: Path) -> None:
     write_config(run_folder, data={**DATA, "init_args": {**UNIFORM, "k": [2]}})
     with pytest.raises(ArtifactError, match=r"gives k = \[2\] for 2 layers"):
@@ -232,65 +231,3 @@ def test_scores_for_a_run_without_any(run_folder: Path) -> None:
 def test_devices_that_are_not_there(device: str, words: str, run_folder: Path) -> None:
     with pytest.raises(ConfigError, match=words):
         spx.load(run_folder, device=device)
-
-
-@pytest.fixture
-def with_scores(run_folder: Path, tmp_path: Path, write_scores: Callable[..., Path]) -> Path:
-    """The run's folder, when it was sampled by scores that lie beside it."""
-    scores = write_scores(tmp_path / "runs" / "scores.safetensors", AugmentedGraphData("toy", expander_degree=2))
-    write_config(run_folder, data={**DATA, "init_args": UNIFORM | {"sampler": "attention"}})
-    change_record(run_folder, scores=str(scores), scores_fingerprint=read_header(scores).fingerprint)
-    return run_folder
-
-
-def test_a_run_that_was_moved_with_its_scores(with_scores: Path, tmp_path: Path) -> None:
-    before = spx.load(with_scores).predict(draws=2).probabilities
-    shutil.move(tmp_path / "runs", tmp_path / "moved")
-    folder = tmp_path / "moved" / "toy" / "wide" / "version_0"
-    run = spx.load(folder)
-    assert run.data.scores_path == str(tmp_path / "moved" / "scores.safetensors")
-    assert run.predict(draws=2).probabilities.equal(before)
-
-
-def test_a_relative_path_means_what_it_meant_in_the_run(
-    with_scores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change_record(with_scores, scores="runs/scores.safetensors")
-    (tmp_path / "other").mkdir()
-    monkeypatch.chdir(tmp_path / "other")
-    assert spx.load(with_scores).data.scores_path == str(tmp_path / "runs" / "scores.safetensors")
-
-
-def test_scores_that_are_gone_or_others(with_scores: Path, tmp_path: Path, write_scores: Callable[..., Path]) -> None:
-    scores = tmp_path / "runs" / "scores.safetensors"
-    kept = shutil.move(scores, tmp_path / "kept.safetensors")
-    with pytest.raises(ArtifactError, match=r"no score file .*spx\.load\(.*version_0', scores=PATH\)"):
-        spx.load(with_scores)
-    assert spx.load(with_scores, scores=kept).data.scores_path == str(kept)
-    write_scores(scores, AugmentedGraphData("toy", expander_degree=3))
-    with pytest.raises(ArtifactError, match=r"are others than those .*another fingerprint"):
-        spx.load(with_scores)
-    with pytest.raises(ArtifactError, match="There is no score file nowhere"):
-        spx.load(with_scores, scores="nowhere")
-
-
-def test_scores_that_lie_in_another_place_of_the_same_name(
-    with_scores: Path, tmp_path: Path, write_scores: Callable[..., Path]
-) -> None:
-    """The copy's own scores are taken when others lie where the run found them."""
-    shutil.copytree(tmp_path / "runs", tmp_path / "copy")
-    write_scores(tmp_path / "runs" / "scores.safetensors", AugmentedGraphData("toy", expander_degree=3))
-    run = spx.load(tmp_path / "copy" / "toy" / "wide" / "version_0")
-    assert run.data.scores_path == str(tmp_path / "copy" / "scores.safetensors")
-
-
-def test_places_of_a_path(tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = read_run(run_folder)
-    assert files.locate("nowhere") == []
-    (tmp_path / "data").mkdir()
-    assert files.locate("data") == [tmp_path / "data"]
-    here = tmp_path / "here"
-    (here / "data").mkdir(parents=True)
-    monkeypatch.chdir(here)
-    assert files.locate("data") == [tmp_path / "data", here / "data"]
-    assert files.locate(tmp_path / "data") == [tmp_path / "data"]

@@ -7,20 +7,20 @@ import numpy as np
 NUM_NODES = 30
 
 
-def arrays(num_nodes: int = NUM_NODES, num_edges: int = 80, **changes: object) -> dict[str, np.ndarray]:
+def arrays(**changes: object) -> dict[str, np.ndarray]:
     """An .npz's arrays: 4 features, 3 classes of equal size. Changed by keyword; None leaves a key out."""
     rng = np.random.default_rng(0)
     good = {
-        "edge_index": rng.integers(0, num_nodes, (2, num_edges)),
-        "x": rng.random((num_nodes, 4)),
-        "y": np.arange(num_nodes) % 3,
+        "edge_index": rng.integers(0, NUM_NODES, (2, 80)),
+        "x": rng.random((NUM_NODES, 4)),
+        "y": np.arange(NUM_NODES) % 3,
     }
     return {key: value for key, value in {**good, **changes}.items() if value is not None}
 
 
-def masks(num_splits: int = 5, num_nodes: int = NUM_NODES) -> dict[str, np.ndarray]:
+def masks(num_splits: int = 5) -> dict[str, np.ndarray]:
     """[S, N] masks of three equal parts that differ by split."""
-    rank = np.random.default_rng(1).random((num_splits, num_nodes)).argsort(1) * 3 // num_nodes
+    rank = np.random.default_rng(1).random((num_splits, NUM_NODES)).argsort(1) * 3 // NUM_NODES
     return {f"{part}_mask": rank == number for number, part in enumerate(("train", "val", "test"))}
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mutation import damage
 
 from spx.datasets import OwnSettings, check_dataset
 from spx.datasets.own import read_own
 from spx.errors import DatasetError
 
-from .mutation import damage
 from .samples import NUM_NODES, arrays, masks, ring, write_folder
 
 IDS = [str(number) for number in range(NUM_NODES)]

@@ -1,0 +1,246 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import polars
+import pytest
+import torch
+
+from .conftest import read
+from .samples import NUM_NODES, columns, ring, write_csv, write_folder
+
+IDS = [f"n{i}" for i in range(NUM_NODES)]
+NUMBERS = [str(10 * i) for i in range(NUM_NODES)]
+SEVERAL = {
+    "label": None,
+    "label:funny": [str(i % 2) for i in range(NUM_NODES)],
+    "label:sad": ["true" if i % 3 else "false" for i in range(NUM_NODES)],
+}
+
+
+def cells(*first: str, rest: str = "a") -> list[str]:
+    return [*first, *[rest] * (NUM_NODES - len(first))]
+
+
+def test_names_and_classes_are_kept(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path / "my graph"))
+    assert dataset.name == "my-graph"
+    assert (dataset.node_ids.to_list(), dataset.class_names) == (IDS, ("blue", "green", "red"))
+    assert dataset.y.tolist() == [2, 1, 0] * (NUM_NODES // 3)
+    assert dataset.x.tolist() == [[i / 4] for i in range(NUM_NODES)]
+    ends = torch.arange(NUM_NODES)
+    assert torch.equal(dataset.edge_index, torch.stack([ends, ends.roll(-1)]))
+    assert (dataset.task, dataset.metric, dataset.protocol, dataset.split_index) == (
+        "multiclass",
+        "accuracy",
+        "public",
+        0,
+    )
+
+
+def test_whole_ids_are_integers(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path, id=NUMBERS))
+    assert dataset.node_ids.to_list() == [10 * i for i in range(NUM_NODES)]
+    assert dataset.edge_index[:, -1].tolist() == [NUM_NODES - 1, 0]
+
+
+def test_ids_with_leading_zeros_are_text(tmp_path: Path) -> None:
+    ids = [f"{i:03}" for i in range(NUM_NODES)]
+    assert read(write_folder(tmp_path, id=ids)).node_ids.to_list() == ids
+
+
+def to_parquet(folder: Path, stem: str, **types: object) -> None:
+    polars.read_csv(folder / f"{stem}.csv").cast(types).write_parquet(folder / f"{stem}.parquet")
+    (folder / f"{stem}.csv").unlink()
+
+
+@pytest.mark.parametrize("ids", [IDS, NUMBERS])
+@pytest.mark.parametrize("stems", [("nodes",), ("edges",), ("nodes", "edges")])
+def test_parquet_equals_csv(tmp_path: Path, ids: list[str], stems: tuple[str, ...]) -> None:
+    path = write_folder(tmp_path, id=ids, kind=["u", "v", "w"] * 10)
+    wanted = read(path)
+    for stem in stems:
+        to_parquet(tmp_path, stem, **({"kind": polars.Categorical} if stem == "nodes" else {}))
+    found = read(path)
+    assert torch.equal(found.x, wanted.x)
+    assert torch.equal(found.edge_index, wanted.edge_index)
+    assert torch.equal(found.y, wanted.y)
+    assert found.node_ids.equals(wanted.node_ids)
+
+
+@pytest.mark.parametrize("dtype", [polars.Float64, polars.UInt8, polars.String])
+def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
+    path = write_folder(tmp_path, label=["10", "9", ""] * 10)
+    to_parquet(tmp_path, "nodes", label=dtype)
+    dataset = read(path)
+    assert dataset.class_names == ("9", "10")
+    assert dataset.y[:3].tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        ("id", polars.Float64, "ids must be integers or text"),
+        ("label", polars.Date, "classes must be integers or text"),
+    ],
+)
+def test_types_of_parquet_that_are_no_ids_or_labels(
+    tmp_path: Path, refused: Callable, name: str, dtype: polars.DataType, message: str
+) -> None:
+    path = write_folder(tmp_path, id=NUMBERS, label=NUMBERS)
+    to_parquet(tmp_path, "nodes", **{name: dtype})
+    refused(path, f"column '{name}' holds {dtype} values", message)
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    gap = {**SEVERAL, "label:sad": ["1", "", *["0"] * 28], "label:funny": ["0", "", *["1"] * 28]}
+    dataset = read(write_folder(tmp_path, **gap))
+    assert (dataset.task, dataset.metric, dataset.class_names) == ("multilabel", "roc_auc", ("funny", "sad"))
+    assert dataset.y[:3].tolist() == [[0, 1], [0, 0], [1, 0]]
+    assert not (torch.cat(dataset.split) == 1).any(), "a node without labels is in no part"
+
+
+def test_a_node_with_some_of_its_labels(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, **{**SEVERAL, "label:funny": cells("", "", rest="1")})
+    refused(path, "nodes.csv: the columns 'label:' are empty or NaN in part for 2 nodes", "give each node all labels")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label:sad": cells(rest="yes")}, "column 'label:sad' must be 0 or 1, but holds 'yes'"),
+        ({"label:sad": cells(rest="2")}, "must be 0 or 1, but 30 are not, such as 2.0"),
+        ({"label": cells("b")}, "has both the column 'label' and 'label:funny', 'label:sad': keep one kind"),
+        ({"label:": cells(rest="1")}, "must each have a name of their own after 'label:'"),
+        ({"label:sad": None, "label:funny": None}, "nodes.csv has no column 'label' (it has 'id', 'size'): add one"),
+    ],
+)
+def test_label_columns_that_do_not_fit(
+    tmp_path: Path, refused: Callable, changes: dict[str, list], message: str
+) -> None:
+    refused(write_folder(tmp_path, **{**SEVERAL, **changes}), message)
+
+
+def test_one_label_in_a_column_of_its_own(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path, label=None, **{"label:a": ["1", "True", "0", "false", "0.0"] * 6}))
+    assert (dataset.num_classes, dataset.task) == (1, "multilabel")
+    assert dataset.y[:5].tolist() == [[1], [1], [0], [0], [0]]
+
+
+def test_unlabelled_nodes_are_in_no_part(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path, label=["red", "", "green"] * 10))
+    assert dataset.y[:3].tolist() == [1, -1, 0]
+    assert torch.equal(torch.cat(dataset.split).sort().values, (dataset.y >= 0).nonzero().flatten())
+
+
+def test_a_class_of_minus_one_is_pointed_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        dataset = read(write_folder(tmp_path, label=["-1", "1"] * 15))
+    assert dataset.class_names == ("-1", "1")
+    assert "-1 is taken as a class" in caplog.text
+
+
+def test_a_given_split(tmp_path: Path) -> None:
+    words = ["train", " VAL", "test", "valid", "validation", ""]
+    dataset = read(write_folder(tmp_path, split=words * 5))
+    place = torch.arange(NUM_NODES) % 6
+    assert torch.equal(dataset.split.train, (place == 0).nonzero().flatten())
+    assert torch.equal(dataset.split.val, ((place == 1) | (place == 3) | (place == 4)).nonzero().flatten())
+    assert torch.equal(dataset.split.test, (place == 2).nonzero().flatten())
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"split": cells("train", "val", rest="dev")}, ["column 'split' holds 'dev': write train, val or test"]),
+        ({"split": cells("train", "val", rest="")}, ["no node is in the test part", "leave the split out"]),
+        (
+            {"split": cells("test", "val", "val", rest="train"), "label": cells("", "", "", "b")},
+            ["2 of the 2 nodes in the val part have no label: leave them out of all parts"],
+        ),
+        ({"label": None}, ["no column 'label'"]),
+        ({"label": cells()}, ["column 'label' holds only 'a', but two classes are needed"]),
+        ({"id": cells("x", rest="")}, ["column 'id' is empty in 29 of 30 rows: give each node an id"]),
+        ({"id": cells("y", *IDS[1:-1], "y")}, ["must differ for each node, but 'y' is there more than once"]),
+        ({"size": cells(*["1"] * 28, rest="")}, ["column 'size' has 2 empty cells of 30"]),
+    ],
+)
+def test_nodes_that_can_not_be_used(
+    tmp_path: Path, refused: Callable, changes: dict[str, list], parts: list[str]
+) -> None:
+    refused(write_folder(tmp_path, ring(IDS), **changes), *parts)
+
+
+def test_a_split_may_not_name_unlabelled_nodes_of_several_labels(tmp_path: Path, refused: Callable) -> None:
+    gaps = {name: cells("", *["1"] * 10, rest="0") for name in ("label:a", "label:b")}
+    path = write_folder(tmp_path, label=None, split=["train", "val", "test"] * 10, **gaps)
+    refused(path, "1 of the 10 nodes in the train part have no label")
+
+
+def test_there_is_one_given_split(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, split=["train", "val", "test"] * 10)
+    refused(path, "split 1: its files hold 1 split, number 0. Set --data.split", split=1)
+
+
+def test_a_table_without_rows(tmp_path: Path, refused: Callable) -> None:
+    (tmp_path / "nodes.csv").write_text("id,label\n")
+    (tmp_path / "edges.csv").write_text("source,target\n")
+    refused(str(tmp_path), "nodes.csv has no rows")
+
+
+def test_a_graph_without_edges_or_features(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path, {"source": [], "target": []}, size=None))
+    assert dataset.edge_index.shape == (2, 0)
+    assert dataset.x.tolist() == [[1, 0, 0]] * NUM_NODES
+
+
+@pytest.mark.parametrize(
+    ("edges", "parts"),
+    [
+        (
+            {"source": ["n1", "x", "y"], "target": ["n2"] * 3},
+            ["edges.csv: column 'source' names ids that no node has, 2 times of 3, such as 'x': add these nodes"],
+        ),
+        ({"source": ["n1", "n2"], "target": ["n2", ""]}, ["column 'target' is empty in 1 of 2 rows"]),
+        ({"from": ["n1"], "to": ["n2"]}, ["edges.csv has no column 'source', 'target'", "It has 'from', 'to'"]),
+        ({"source": ["n1"], "targets": ["n2"]}, ["no column 'target'; did you mean 'targets'?"]),
+    ],
+)
+def test_edges_that_can_not_be_used(
+    tmp_path: Path, refused: Callable, edges: dict[str, list], parts: list[str]
+) -> None:
+    refused(write_folder(tmp_path, edges), *parts)
+
+
+def test_an_edge_to_a_word_among_whole_ids(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, {"source": ["10", "20"], "target": ["20", "n3"]}, id=NUMBERS)
+    refused(path, "1 times of 2, such as 'n3'")
+
+
+def test_further_columns_of_edges_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    edges = {"weight": ["0.5"] * NUM_NODES, **ring(IDS), "year": ["x"] * NUM_NODES}
+    with caplog.at_level(logging.WARNING):
+        assert read(write_folder(tmp_path, edges)).edge_index.shape == (2, NUM_NODES)
+    assert f"{tmp_path / 'edges.csv'}: the columns 'weight', 'year' are not used" in caplog.text
+
+
+def test_categorical_columns(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, code=["7", "-1", ""] * 10)
+    assert read(path, categorical=("code",)).x[:3].tolist() == [[0, 0, 1], [0.25, 1, 0], [0.5, 0, 0]]
+    refused(path, "column 'code' has 10 empty cells")
+    refused(path, "--data.categorical names 'cods'", "did you mean 'code'?", categorical=("cods",))
+    refused(path, "--data.categorical names 'label'", categorical=("label",))
+
+
+@pytest.mark.parametrize("missing", ["nodes.csv", "edges.csv"])
+def test_a_missing_table(tmp_path: Path, refused: Callable, missing: str) -> None:
+    path = write_folder(tmp_path)
+    (tmp_path / missing).unlink()
+    refused(path, f"the folder holds no {missing} or {missing[:-4]}.parquet", "add one")
+
+
+def test_long_and_strange_names_stay_short_in_errors(tmp_path: Path, refused: Callable) -> None:
+    table = columns()
+    write_csv(tmp_path / "nodes.csv", {"x" * 5000: table["id"], '"a\nb"': table["label"]})
+    write_csv(tmp_path / "edges.csv", ring(table["id"]))
+    assert len(refused(str(tmp_path), "no column 'id'", r"'a\nb'")) < 400
