@@ -37,7 +37,7 @@ p.note, figcaption, .rule { color: #555; font-size: .88rem; }
 .claim { border-left: 6px solid #767676; background: #f6f6f6; padding: .7rem 1rem; margin: .8rem 0; }
 .claim.holds { border-color: #009E73; } .claim.partly { border-color: #E69F00; } .claim.fails { border-color: #D55E00; }
 .claim p { margin: .3rem 0; } .verdict { font-weight: 700; }
-figure { margin: 1.4rem 0 2rem; } figure img { width: 100%; max-width: 52rem; height: auto; display: block; }
+figure { margin: 1.4rem 0 2rem; } figure img { max-width: 100%; height: auto; display: block; }
 table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; } code { font-size: .88em; }
