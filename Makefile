@@ -20,7 +20,7 @@ export DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
 
 DATASETS := $(filter-out overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
-CONFIGS  := $(filter-out estimator,$(sort $(basename $(notdir \
+CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
 	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
 
 BIN   := .venv/bin
@@ -34,7 +34,8 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 .DEFAULT_GOAL := help
 BENCHMARKS := sampling attention estimator training growth batches check gpu
 
-.PHONY: help demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%)
+.PHONY: help demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
+	analyze-mine $(DATASETS:%=analyze-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -44,6 +45,8 @@ help:  ## This list
 	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
 	@printf '  %s\n' $(DATASETS)
 	@echo
+	@echo 'analyze-NAME (or analyze-mine): what its networks attend to, as a report; EXTRA="--runs small": in two minutes'
+	@echo
 	@echo 'Variables, with their values at present:'
 	@printf '  %-16s %-18s %s\n' \
 		SEEDS '$(SEEDS)' 'seeds, such as SEEDS="0 1 2"' \
@@ -52,7 +55,7 @@ help:  ## This list
 		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
 		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
 		DATASET "$$DATASET" 'path of your own graph, for make mine' \
-		EXTRA "$$EXTRA" 'further arguments of spx fit, such as EXTRA="--trainer.max_epochs 20"' \
+		EXTRA "$$EXTRA" 'further arguments of spx fit (analyze-NAME: of spx analyze): EXTRA="--trainer.max_epochs 20"' \
 		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
 		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
 		DATA_DIR "$$DATA_DIR" 'raw files and downloads' \
@@ -70,6 +73,16 @@ mine: $(READY)  ## A graph of your own, DATASET=path: check it, run both stages,
 	@test -n "$$DATASET" || { echo 'make mine needs the path of your graph: make mine DATASET=path'; exit 2; }
 	@$(BIN)/spx check "$$DATASET"
 	@$(call STUDY,"$$DATASET") --predictions
+
+ANALYZE = $(BIN)/spx analyze $1 --protocol $(PROTOCOL) --split $(firstword $(SPLITS)) --data_dir "$$DATA_DIR" \
+	--runs_dir "$$RUNS_DIR" $(if $(filter 0 no false,$(REUSE)),--reuse false) $$EXTRA
+
+$(DATASETS:%=analyze-%): analyze-%: $(READY)
+	@set -f; $(call ANALYZE,--config configs/$*/analysis.yaml)
+
+analyze-mine: $(READY)
+	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
+	@set -f; $(call ANALYZE,--dataset "$$DATASET")
 
 test: lint  ## Lint, then all tests
 	@$(BIN)/python -m pytest

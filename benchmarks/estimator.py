@@ -19,6 +19,7 @@ from spx.data import ResampledGraphData
 from spx.graph.sampling import sample_neighbors
 from spx.training import AttentionEstimator
 from spx.training.callbacks import BestCheckpoint, ScoreHandover
+from spx.training.monitor import AttentionMonitor
 
 
 class Sampled(InMemory, ResampledGraphData):
@@ -45,14 +46,14 @@ def measure(case: dict) -> dict:
     build_peak = resident("VmHWM")
     settle()
     L.seed_everything(0, verbose=False)
-    model = AttentionEstimator(width, num_layers, num_features=100, num_outputs=47, log_attention_every=2)
+    model = AttentionEstimator(width, num_layers, num_features=100, num_outputs=47)
     times = EpochTimes()
     with tempfile.TemporaryDirectory(dir=".") as folder:
         scores = Path(folder) / "scores.safetensors"
         handover = TimedHandover(str(scores))
         trainer = L.Trainer(
             max_epochs=case["epochs"],
-            callbacks=[times, BestCheckpoint(folder), handover],
+            callbacks=[times, BestCheckpoint(folder), handover, AttentionMonitor(every=2)],
             enable_progress_bar=False,
             enable_model_summary=False,
             gradient_clip_val=1.0,

@@ -22,6 +22,7 @@ DEBUG = "--debug"
 COMMANDS = {
     "study": "spx.experiments.study:study_main",
     "results": "spx.experiments.results:results_main",
+    "analyze": "spx.score_study.command:analyze_main",
     "check": "spx.checking.command:check_main",
     "export": "spx.inference.command:export_main",
 }

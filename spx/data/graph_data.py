@@ -28,6 +28,7 @@ class GraphData(L.LightningDataModule):
         seed: of the expander and of every draw; the command line sets it to `seed_everything`.
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
+        expander_seed: of the expander alone, so that runs of several seeds share one graph; default: `seed`.
         self_loops: whether each node attends to itself.
         undirected: own graphs: add each edge's reverse.
         shares: own graphs without a split: of training, validation and test; `split` numbers the draw.
@@ -51,6 +52,7 @@ class GraphData(L.LightningDataModule):
         stratify: bool = True,
         metric: MetricName | None = None,
         categorical: list[str] | None = None,
+        expander_seed: int | None = None,
     ):
         super().__init__()
         if expander_degree < 0:
@@ -59,6 +61,7 @@ class GraphData(L.LightningDataModule):
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
+        self.expander_seed = seed if expander_seed is None else expander_seed
 
     @cached_property
     def dataset(self) -> NodeDataset:
@@ -74,9 +77,8 @@ class GraphData(L.LightningDataModule):
     def graph(self) -> AttentionGraph:
         """The augmented graph, built from the dataset."""
         num_nodes = self.dataset.num_nodes
-        table = (
-            build_expander(num_nodes, self.expander_degree, self.seed, self.expander) if self.expander_degree else None
-        )
+        settings = (num_nodes, self.expander_degree, self.expander_seed, self.expander)
+        table = build_expander(*settings) if self.expander_degree else None
         return augment(self.dataset.edge_index, num_nodes, table, self.self_loops)
 
     # The model's settings that follow from the data: the command line links them.

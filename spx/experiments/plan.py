@@ -11,6 +11,8 @@ from spx.errors import ConfigError
 from spx.naming import OWN, is_path, run_name
 
 OVERLAYS = "overlays"
+ANALYSIS = "analysis"
+"""Settings of `spx analyze`: no configuration of a run."""
 ESTIMATOR = "estimator"
 """Stage 1: its configuration's name, and its key in a summary."""
 WIDE = "wide"
@@ -100,7 +102,7 @@ def make_plan(study: Study) -> Plan:
     """
     overlays = {kind: _overlay_files(study, kind) for kind in (ESTIMATOR, WIDE)}
     arguments = (*study.extra, *study.extra_wide)
-    files = (_config_file(study, study.config), *overlays[WIDE])
+    files = (config_file(study, study.config), *overlays[WIDE])
     settings = merged_settings(files)
     guided = needs_scores(settings, arguments)
     if study.overlay and not overlays[WIDE] and not (guided and overlays[ESTIMATOR]):
@@ -111,7 +113,7 @@ def make_plan(study: Study) -> Plan:
     wide_name = _with_overlay(study.config, study.overlay)  # its result depends on a changed stage 1, too
     stages = (Stage(WIDE, wide_name, files, arguments, settings),)
     if guided:
-        files = (_config_file(study, ESTIMATOR), *overlays[ESTIMATOR])
+        files = (config_file(study, ESTIMATOR), *overlays[ESTIMATOR])
         name = _with_overlay(ESTIMATOR, study.overlay if overlays[ESTIMATOR] else None)
         arguments = (*study.extra, *study.extra_estimator)
         stages = (Stage(ESTIMATOR, name, files, arguments, merged_settings(files)), *stages)
@@ -181,14 +183,19 @@ def _with_overlay(config: str, overlay: str | None) -> str:
     return f"{config}-{overlay}" if overlay else config
 
 
-def _config_file(study: Study, config: str) -> Path:
+def config_file(study: Study, config: str) -> Path:
+    """The configuration's file among those of the study's dataset.
+
+    Raises:
+        ConfigError: an unknown dataset or configuration.
+    """
     if study.dataset == OWN:
         raise ConfigError(f"'{OWN}' is any graph of your own; say which: make {OWN} DATASET=path, or spx study PATH.")
     known = dataset_names(study.configs_dir)
     if study.configs not in known:
         raise ConfigError(_unknown("dataset", study.configs, known, study.configs_dir))
     folder = Path(study.configs_dir) / study.configs
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != ANALYSIS)
     if config not in names:
         raise ConfigError(_unknown("configuration", config, names, folder))
     return folder / f"{config}.yaml"

@@ -5,7 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,27 @@ def can_resume(run: Path) -> bool:
         return False
 
 
+def start_here(command: list[str], folder: Path) -> int:
+    """Run `spx` with these arguments, its output on the terminal; returns its exit code."""
+    print(f"$ spx {shlex.join(command)}", flush=True)
+    return subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
+
+
 def run_stage(
-    study: Study, stage: Stage, seed: int, split: int, scores: Path | None, resumed: Path | None = None
+    study: Study,
+    stage: Stage,
+    seed: int,
+    split: int,
+    scores: Path | None,
+    resumed: Path | None = None,
+    start: Callable[[list[str], Path], int] = start_here,
 ) -> Path:
     """Run one stage in a process of its own, or go on with the run `resumed`; returns the run's folder.
+
+    Args:
+        study, stage, seed, split, scores: what to run.
+        resumed: folder of a stopped run.
+        start: runs the process, given its arguments and the run's folder, and gives its exit code.
 
     Raises:
         StageError: the process failed, or left no record.
@@ -90,8 +107,7 @@ def run_stage(
     command = fit_arguments(study, stage, seed, split, scores, folder)
     if resumed:
         command += ["--resume", "true"]
-    print(f"$ spx {shlex.join(command)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
+    code = start(command, folder)
     run = f"The run {folder} ({stage.name}, split {split}, seed {seed})"
     if code != 0:
         code = 128 - code if code < 0 else code  # a signal's number, as shells tell it

@@ -57,13 +57,10 @@ class SparseAttention(nn.Module):
             [N, width], and the weights or None as `spx.nn.functional.attend` gives them.
         """
         num_nodes = neighborhood.num_nodes
-        value = self._heads(self.value(x))
-        if self.value_scale is not None:
-            value = self.value_scale * normalize(value, dim=-1)
         out, weights = attend(
             self._heads(self.query(x[:num_nodes])),
             self._heads(self.key(x)),
-            value,
+            self.values(x),
             neighborhood,
             self._heads(self.edge_scale(edge_embedding)),
             self.edge_bias(edge_embedding),
@@ -71,6 +68,11 @@ class SparseAttention(nn.Module):
             need_weights,
         )
         return out.flatten(1), weights
+
+    def values(self, x: Tensor) -> Tensor:
+        """V of the nodes `x` [N_in, width]: [N_in, H, D]."""
+        value = self._heads(self.value(x))
+        return value if self.value_scale is None else self.value_scale * normalize(value, dim=-1)
 
     def _heads(self, tensor: Tensor) -> Tensor:
         return tensor.unflatten(-1, (self.num_heads, -1))

@@ -60,7 +60,7 @@ def attend(
             query, key, value = map(_at_least_fp32, (query, key, value))
         edge_scale, edge_bias = _at_least_fp32(edge_scale) / math.sqrt(query.shape[-1]), _at_least_fp32(edge_bias)
         temperature = torch.as_tensor(temperature, dtype=edge_scale.dtype, device=device)
-        edges = _edges(neighborhood)
+        edges = as_rows(neighborhood)
         out, mass = row_attention(query, key, value, *edges, edge_scale, edge_bias, temperature)
         if not need_weights:
             return out, None
@@ -69,13 +69,14 @@ def attend(
         return out, weights if isinstance(neighborhood, AttentionGraph) else weights.unflatten(0, (out.shape[0], -1))
 
 
-def _edges(neighborhood: Neighborhood) -> tuple[Tensor, Tensor, Tensor]:
-    """Row pointers, sources and types; a table's rows all have K edges."""
+def as_rows(neighborhood: Neighborhood) -> AttentionGraph:
+    """The neighbourhood as CSR rows; a table's all have K edges."""
     if isinstance(neighborhood, AttentionGraph):
-        return tuple(neighborhood)
+        return neighborhood
     neighbors, edge_type = neighborhood
     num_nodes, k = neighbors.shape
-    return torch.arange(0, (num_nodes + 1) * k, k, device=neighbors.device), neighbors.flatten(), edge_type.flatten()
+    indptr = torch.arange(0, (num_nodes + 1) * k, k, device=neighbors.device)
+    return AttentionGraph(indptr, neighbors.flatten(), edge_type.flatten())
 
 
 def segment_sum(values: Tensor, indptr: Tensor) -> Tensor:

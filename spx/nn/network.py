@@ -188,6 +188,13 @@ class GraphTransformer(nn.Module):
             h, weights = layer(h, neighborhood, self.edge_embedding.weight, self.temperature, need_weights=True)
             yield weights
 
+    def layer_inputs(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Iterator[Tensor]:
+        """The node states that enter one layer after the other, each [N_l, width]."""
+        h = self.pre(self.encoder(x))
+        for layer, neighborhood in self._with_layers(neighborhoods):
+            yield h
+            h, _ = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
+
     def _with_layers(self, neighborhoods: Sequence[Neighborhood]) -> list[tuple[TransformerLayer, Neighborhood]]:
         if len(neighborhoods) == 1:
             neighborhoods = tuple(neighborhoods) * len(self.layers)

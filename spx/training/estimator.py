@@ -1,16 +1,13 @@
 """Stage 1: the narrow network whose attention scores guide the sampling of stage 2.
 
-Logged besides `spx.training.task`: `temperature`, and on validation for each layer l (from 1)
-`attention/entropy_layer_l` (mean over nodes, 1 is uniform) and `attention/share_{graph,expander,self_loop}_layer_l`.
+Logged besides `spx.training.task`: `temperature`.
 """
 
 import torch
 from torch import Tensor
 
-from spx.analysis.measures import edge_type_shares, normalized_entropy
-from spx.data.batch import Draws
 from spx.errors import ConfigError
-from spx.graph.csr import AttentionGraph, EdgeType
+from spx.graph.csr import AttentionGraph
 from spx.nn.network import GraphTransformer, NormName
 from spx.nn.objectives import TaskName
 from spx.training.task import NodeTask
@@ -41,8 +38,6 @@ class AttentionEstimator(NodeTask):
         temperature_decay: gamma; 1 keeps T at 1.
         temperature_wait: epochs at T = 1 before it falls.
         temperature_min: T_min.
-        log_attention_every: epochs between logs of the attention's entropy and shares, each for one more forward pass
-            in validation; 0: never.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -66,7 +61,6 @@ class AttentionEstimator(NodeTask):
         temperature_decay: float = 0.99,
         temperature_wait: int = 5,
         temperature_min: float = 0.05,
-        log_attention_every: int = 5,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -109,22 +103,6 @@ class AttentionEstimator(NodeTask):
         )
         self.network.temperature.fill_(temperature)
         self.log("temperature", temperature, on_step=False, on_epoch=True, batch_size=1)
-
-    def validation_step(self, draws: Draws, batch_idx: int) -> None:
-        super().validation_step(draws, batch_idx)
-        every = self.hparams.log_attention_every
-        if every and self.current_epoch % every == 0:
-            self._log_attention(draws)
-
-    def _log_attention(self, draws: Draws) -> None:
-        (batch,) = draws
-        (graph,) = batch.neighborhoods
-        values = {}
-        for layer, weights in enumerate(self.attention_scores(batch.x, graph), start=1):
-            values[f"attention/entropy_layer_{layer}"] = normalized_entropy(graph, weights).nanmean()
-            for edge_type, share in zip(EdgeType, edge_type_shares(graph, weights), strict=True):
-                values[f"attention/share_{edge_type.name.lower()}_layer_{layer}"] = share.float()
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
 
     @torch.no_grad()
     def attention_scores(self, x: Tensor, graph: AttentionGraph) -> Tensor:

@@ -10,13 +10,17 @@ import yaml
 from spx.cli import SpxCLI
 from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import DATASETS, NodeDataset, Split
-from spx.experiments.plan import OVERLAYS, Study, make_plan
+from spx.experiments.plan import ANALYSIS, OVERLAYS, Study, make_plan
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 from spx.naming import OWN
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("estimator", "wide", "exphormer", "gcn")
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("*/*.yaml") if path.parent.name != OVERLAYS)
+FILES = sorted(
+    path.relative_to(CONFIGS)
+    for path in CONFIGS.glob("*/*.yaml")
+    if path.parent.name != OVERLAYS and path.stem != ANALYSIS
+)
 NUM_NODES = 60
 OWN_PATH = f"graphs/{OWN}.npz"
 

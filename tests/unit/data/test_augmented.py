@@ -55,6 +55,15 @@ def test_the_expander_is_a_function_of_the_seed(toy: NodeDataset) -> None:
     assert not first.source.equal(other.source)
 
 
+def test_runs_of_several_seeds_may_share_one_expander(toy: NodeDataset) -> None:
+    first, other, own = (
+        AugmentedGraphData("toy", seed=seed, expander_degree=2, expander_seed=shared).graph
+        for seed, shared in ((3, 7), (4, 7), (7, None))
+    )
+    assert same(first, other)
+    assert same(first, own)
+
+
 def test_the_expander_is_of_the_kind_that_is_asked_for(toy: NodeDataset) -> None:
     cycles, permutations = (
         AugmentedGraphData("toy", expander_degree=2, expander=kind).graph for kind in ("hamiltonian", "permutation")

@@ -77,6 +77,15 @@ def test_variables_reach_the_study():
     assert "--no-reuse" not in plain
 
 
+def test_variables_reach_the_analysis():
+    text = make("-n", "analyze-actor", "SPLITS=2", "PROTOCOL=paper", "REUSE=0", "EXTRA=--runs small")
+    command = text[text.index("set -f") :].replace("\\\n", " ")
+    for part in ("spx analyze --config configs/actor/analysis.yaml", "--protocol paper", "--split 2", "--reuse false"):
+        assert part in command
+    assert command.rstrip().endswith("$EXTRA"), "each word an argument; the shell reads it from the environment"
+    assert "--reuse" not in make("-n", "analyze-cora").partition("set -f")[2]
+
+
 def test_demo_is_the_study_without_a_download():
     assert "spx study minesweeper-sim --seeds 0 --splits 0" in make("-n", "demo")
 

@@ -15,6 +15,7 @@ from spx.data import AugmentedGraphData, GraphData, ResampledGraphData, graph_da
 from spx.datasets import NodeDataset
 from spx.training import AttentionEstimator, NodeTask, Spexphormer
 from spx.training.callbacks import BestCheckpoint, ScoreHandover
+from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 
 
@@ -39,7 +40,8 @@ def train(
     """Fit, and test the best checkpoint on request, as the command line does, below the folder."""
     L.seed_everything(0, verbose=False)
     given = {type(callback) for callback in callbacks}
-    usual = (RunRecord(name, ["a.yaml"]), LearningRateMonitor("epoch"), ScoreHandover(), BestCheckpoint())
+    usual = (RunRecord(name, ["a.yaml"]), LearningRateMonitor("epoch"))
+    usual += (ScoreHandover(), BestCheckpoint(), AttentionMonitor())
     trainer = L.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

@@ -1,13 +1,11 @@
-"""The temperature, the look at the attention, and what is refused."""
+"""The temperature, the scores, and what is refused."""
 
-import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from spx.errors import ConfigError
-from spx.graph.csr import EdgeType
 from spx.training import AttentionEstimator
 from spx.training.estimator import annealed_temperature
 
@@ -67,30 +65,6 @@ def test_scores_are_the_mean_over_heads_and_need_no_gradient() -> None:
     assert scores_LM.shape == (2, data.graph.num_edges)
     for layer in range(2):
         torch.testing.assert_close(scores_LM[layer], sum(weights[layer].T) / 4)
-
-
-def test_entropy_and_shares_of_the_attention_are_logged(tmp_path: Path) -> None:
-    model, data = estimator(lr=1e-9), augmented()  # so small a rate that the weights stay as they are
-    logged = scalars(train(tmp_path, model, data, epochs=1).folder)
-    graph = data.graph
-    rows = graph.rows()
-    for layer, p in enumerate(model.attention_scores(data.dataset.x, graph), start=1):
-        entropies = []
-        for node in range(graph.num_nodes):
-            row = p[rows == node].double()
-            entropies.append(-float((row * row.log()).sum()) / math.log(len(row)))
-        expected = sum(entropies) / len(entropies)
-        assert logged[f"attention/entropy_layer_{layer}"] == [pytest.approx(expected, abs=1e-4)]
-        for edge_type in EdgeType:
-            share = float(p[graph.edge_type == edge_type].sum() / p.sum())
-            key = f"attention/share_{edge_type.name.lower()}_layer_{layer}"
-            assert logged[key] == [pytest.approx(share, abs=1e-4)]
-
-
-def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
-    logged = scalars(train(tmp_path, estimator(), augmented(), epochs=7).folder)
-    assert len(logged["attention/entropy_layer_2"]) == 2, "epochs 0 and 5"
-    assert len(logged["val/loss"]) == 7
 
 
 def test_a_resumed_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:

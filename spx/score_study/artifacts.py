@@ -1,0 +1,155 @@
+"""Score files brought together by the graph that they are over, and the dataset that they were made for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spx.analysis.rows import with_choice
+from spx.data import AugmentedGraphData
+from spx.errors import ArtifactError
+from spx.graph.csr import AttentionGraph, EdgeType
+from spx.graph.scores import ArtifactHeader, load_scores
+from spx.run_folder import SCORES_FILE
+
+NAMES = {
+    frozenset({EdgeType.GRAPH}): "graph",
+    frozenset({EdgeType.GRAPH, EdgeType.SELF_LOOP}): "graph and self-loops",
+    frozenset({EdgeType.GRAPH, EdgeType.EXPANDER}): "graph and expander",
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network's scores.
+
+    Args:
+        path: of its score file.
+        header: what they were made from.
+        scores_LM: [L, M].
+    """
+
+    path: Path
+    header: ArtifactHeader
+    scores_LM: Tensor
+
+    @property
+    def width(self) -> int:
+        return self.header.width
+
+    @property
+    def seed(self) -> int:
+        return self.header.seed
+
+
+@dataclass
+class Group:
+    """Networks over one attention graph.
+
+    Args:
+        name: "graph" (graph edges alone), "augmented", or which edge types there are.
+        graph: the attention graph.
+        fingerprint: of it.
+        networks: by width, then seed.
+    """
+
+    name: str
+    graph: AttentionGraph
+    fingerprint: str
+    networks: list[Network] = field(default_factory=list)
+
+    @property
+    def num_layers(self) -> int:
+        return self.networks[0].scores_LM.shape[0]
+
+    @property
+    def widest(self) -> list[Network]:
+        """The networks of the greatest width, one a seed: the reference."""
+        return [network for network in self.networks if network.width == self.networks[-1].width]
+
+
+def load_groups(paths: list[Path] | list[str]) -> list[Group]:
+    """Read score files (or run folders that hold one) and group them by graph; "augmented" comes last.
+
+    Raises:
+        ArtifactError: no file, an unfinished run, files of different datasets, graphs, splits or numbers of layers, two
+            of the same width and seed, or a graph on which nothing has a choice.
+    """
+    if not paths:
+        raise ArtifactError("There is no score file to analyse. Give --scores FILE..., or leave it out to train.")
+    groups: dict[str, Group] = {}
+    first: tuple[Path, ArtifactHeader] | None = None
+    for path in map(_score_file, paths):
+        scores, header = load_scores(path)
+        first = first or (path, header)
+        _check_same_data(*first, path, header)
+        _add(groups, Network(path, header, scores.scores_LM), scores.graph)
+    for group in groups.values():
+        group.networks.sort(key=lambda network: (network.width, network.seed))
+        if not with_choice(group.graph).any():
+            raise ArtifactError(
+                f"{group.networks[0].path}: no node has two attention edges (nodes: {group.graph.num_nodes:,}), so "
+                "there is no attention to measure. Give the scores of a graph with more edges."
+            )
+    return sorted(groups.values(), key=lambda group: group.name == "augmented")
+
+
+def check_data(groups: list[Group], data: AugmentedGraphData) -> None:
+    """Refuse a dataset that the scores weren't made for.
+
+    Raises:
+        ArtifactError: another fingerprint.
+    """
+    network = groups[0].networks[0]
+    if data.data_fingerprint != network.header.data_fingerprint:
+        raise ArtifactError(
+            f"{network.path} was made for a graph or split of another fingerprint than {data.dataset_name}, protocol "
+            f"{data.protocol}, split {data.split}, has now. Give the data that it was made for, or train it again."
+        )
+
+
+def _score_file(path: Path | str) -> Path:
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / SCORES_FILE).is_file():
+        raise ArtifactError(
+            f"The run folder {path} holds no {SCORES_FILE}: the run hasn't finished, or it was no estimator's. Go on "
+            f"with it (spx resume {path}), or give the folder of a finished estimator run."
+        )
+    return path / SCORES_FILE
+
+
+def _check_same_data(first: Path, wanted: ArtifactHeader, path: Path, header: ArtifactHeader) -> None:
+    for name in ("dataset", "protocol", "split", "data_fingerprint"):
+        one, other = getattr(wanted, name), getattr(header, name)
+        if one != other:
+            what = "graph or labels" if name == "data_fingerprint" else f"{name} {other}, not {one}"
+            raise ArtifactError(
+                f"{path} was made for other data than {first}: {what}. Analyse score files of one dataset and split."
+            )
+
+
+def _add(groups: dict[str, Group], network: Network, graph: AttentionGraph) -> None:
+    types = frozenset(EdgeType(value) for value in torch.unique(graph.edge_type).tolist())
+    name, fingerprint = NAMES.get(types, "augmented"), graph.fingerprint()
+    group = groups.setdefault(name, Group(name, graph, fingerprint))
+    if group.fingerprint != fingerprint:
+        raise ArtifactError(
+            f"{network.path} is over another attention graph than {group.networks[0].path}: the same edge types "
+            f"({name}), but other edges. Fit all with the same --data.expander_seed and --data.expander_degree, or "
+            "analyse them one at a time."
+        )
+    for other in group.networks:
+        if other.scores_LM.shape != network.scores_LM.shape:
+            raise ArtifactError(
+                f"{network.path} holds the scores of {network.scores_LM.shape[0]} layers, {other.path} of "
+                f"{other.scores_LM.shape[0]}: some layers are missing. Analyse networks of as many layers together."
+            )
+        if (other.width, other.seed) == (network.width, network.seed):
+            raise ArtifactError(
+                f"{other.path} and {network.path} are both of width {network.width} and seed {network.seed} on the "
+                "same graph. Give one of them."
+            )
+    group.networks.append(network)

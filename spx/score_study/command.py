@@ -1,0 +1,171 @@
+"""`spx analyze`: train what is missing, measure, judge, draw, report."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from spx.data import AugmentedGraphData
+from spx.errors import ConfigError
+from spx.experiments.runs import StageError
+from spx.score_study.artifacts import Group, check_data, load_groups
+from spx.score_study.choice_tables import choice_tables
+from spx.score_study.claims import Claim, claims_table, judge
+from spx.score_study.grid import estimator_data, train
+from spx.score_study.settings import ScoreStudy
+from spx.score_study.tables import Labels, Tables, score_tables
+from spx.score_study.wide import check_graph, load_wide
+
+DESCRIPTION = """The attention-score study (Appendix F of "Even Sparser Graph Transformers"): trains single-head
+networks over widths, seeds and graphs, measures what they attend to, and writes a report. A study that was stopped goes
+on with the same command."""
+LISTS = ("--scores", "--widths", "--seeds", "--graphs", "--ks")
+"""Options that take several words, as well as the [one,list] of jsonargparse."""
+GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
+
+
+def make_parser() -> ArgumentParser:
+    """The options of `spx analyze`, which are those of `ScoreStudy`."""
+    parser = ArgumentParser(prog="spx analyze", description=DESCRIPTION)
+    parser.add_argument("--config", action="config", help="file of settings, such as configs/actor/analysis.yaml")
+    parser.add_class_arguments(ScoreStudy)
+    return parser
+
+
+def gathered(argv: Sequence[str]) -> list[str]:
+    """The arguments with the words that follow an option of `LISTS` made one list: --widths 4 8 as --widths [4,8]."""
+    arguments: list[str] = []
+    words: list[str] | None = None
+    for argument in argv:
+        if words is not None and not argument.startswith("--"):
+            words.append(argument)
+            continue
+        arguments += _closed(words)
+        words = [] if argument in LISTS else None
+        arguments.append(argument)
+    return arguments + _closed(words)
+
+
+def _closed(words: list[str] | None) -> list[str]:
+    if not words or words[0].startswith("["):
+        return words or []
+    return [json.dumps([int(word) if word.isdigit() else word for word in words])]
+
+
+def analyze(study: ScoreStudy) -> Path:
+    """Run the study; returns the report's path.
+
+    Raises:
+        SpxError: the study can't be run as asked.
+        StageError: a run failed.
+    """
+    started = time.monotonic()
+    files, checkpoint = (study.scores, None) if study.scores else train(study)
+    checkpoint = Path(study.wide_checkpoint) if study.wide_checkpoint else checkpoint
+    groups = load_groups(files)
+    header = groups[0].networks[0].header
+    data = AugmentedGraphData(**_data_settings(study, header))
+    check_data(groups, data)
+    print(f"Measuring {sum(len(group.networks) for group in groups)} networks on {data.dataset_name}", flush=True)
+    several_labels = data.task == "multilabel"
+    labels = Labels(None if several_labels else data.dataset.y, data.num_outputs)
+    tables = score_tables(groups, labels, study.ks, study.resistance_nodes)
+    if checkpoint is not None:
+        tables |= _choice(study, checkpoint, groups, data)
+    claims = judge(tables)
+    tables["claims"] = claims_table(claims)
+    folder = study.folder(study.dataset or header.dataset)
+    return _write(folder, study, data, tables, claims, time.monotonic() - started)
+
+
+def analyze_main(argv: Sequence[str] | None = None) -> None:
+    """Entry point. A failed run ends the program with the run's exit code.
+
+    Raises:
+        SpxError: the study can't be run as asked.
+    """
+    settings = make_parser().parse_args(gathered(sys.argv[2:] if argv is None else argv))
+    study = ScoreStudy(**{each.name: settings[each.name] for each in fields(ScoreStudy)})
+    try:
+        analyze(study)
+    except StageError as error:
+        print(f"spx: error: {error}", file=sys.stderr)
+        raise SystemExit(error.code) from error
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on with the runs that aren't finished.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _data_settings(study: ScoreStudy, header) -> dict[str, Any]:
+    """Of the dataset that the scores were made for: the estimator's configuration, where the study has one."""
+    given = {} if study.scores else estimator_data(study)
+    given = {name: value for name, value in given.items() if name not in GRAPH_SETTINGS}
+    dataset = study.dataset or header.dataset
+    return {**given, "dataset": dataset, "data_dir": study.data_dir, "protocol": header.protocol, "split": header.split}
+
+
+def _choice(study: ScoreStudy, checkpoint: Path, groups: list[Group], data: AugmentedGraphData) -> Tables:
+    group = groups[-1]
+    if (group.graph.degrees() == 0).any():
+        raise ConfigError(
+            f"{group.networks[0].path} is over a graph where some nodes have no attention edge to sample from. Give "
+            "scores of an augmented graph, or leave --wide_checkpoint out."
+        )
+    network = load_wide(checkpoint)
+    check_graph(checkpoint, group.fingerprint, _data_settings(study, group.networks[0].header))
+    print(f"Measuring how well they choose edges for {checkpoint}", flush=True)
+    return choice_tables(network, data.dataset.x, group.graph, group.networks, study.ks, study.draws)
+
+
+def _write(
+    folder: Path, study: ScoreStudy, data: AugmentedGraphData, tables: Tables, claims: list[Claim], seconds: float
+) -> Path:
+    from spx.score_study.board import write_board
+    from spx.score_study.pictures import draw_all
+    from spx.score_study.report import FIGURES, REPORT_FILE, write_report
+
+    try:
+        _write_tables(folder / "tables", tables)
+        pictures = draw_all(tables, folder / FIGURES)
+        write_board(folder, tables, claims, {name: folder / FIGURES / f"{name}.png" for name in pictures})
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be written: {error.strerror}. Free space or choose another --output."
+        ) from error
+    title = f"What the networks attend to: {data.dataset_name}"
+    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
+    for claim in claims:
+        print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
+    print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)
+    return report
+
+
+def _write_tables(folder: Path, tables: Tables) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.write_csv(folder / f"{name}.csv")
+        table.write_parquet(folder / f"{name}.parquet")
+
+
+def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds: float) -> dict[str, str]:
+    runs = tables["runs"]
+    widths, seeds = (", ".join(map(str, sorted(set(runs[name])))) for name in ("width", "seed"))
+    facts = {
+        "Dataset": f"{data.dataset_name}, protocol {data.protocol}, split {data.split}",
+        "Networks": f"{runs.height} of one head; widths {widths}; seeds {seeds}",
+        "Wide network": study.wide_checkpoint or study.wide or "none",
+        "Command": f"spx {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "from Python",
+        "Seconds": f"{seconds:.0f} (runs that were finished before not counted)",
+    }
+    if study.max_epochs:
+        remark = "a version to look at, its numbers mean little" if study.runs == "small" else "as asked"
+        facts["Epochs"] = f"{study.max_epochs} a run: {remark}"
+    if "mass_kept" not in tables:
+        facts["Wide network"] = "none: how well the estimators choose edges was not measured"
+    return facts

@@ -1,0 +1,67 @@
+"""The trainings of a study: single-head networks over widths, seeds and graphs, and one wide network."""
+
+from pathlib import Path
+from typing import Any
+
+from spx.experiments.parallel import Job, run_jobs
+from spx.experiments.plan import ESTIMATOR, WIDE, Stage, config_file, merged_settings
+from spx.run_folder import BEST_CHECKPOINT, SCORES_FILE
+from spx.score_study.settings import GraphName, ScoreStudy
+
+RUN_PREFIX = "analysis"
+
+
+def train(study: ScoreStudy) -> tuple[list[Path], Path | None]:
+    """Train what isn't trained yet; returns the score files, and the wide network's checkpoint if there is one.
+
+    Raises:
+        StageError: a run failed.
+        ConfigError: a configuration is missing.
+    """
+    jobs = make_jobs(study)
+    folders = run_jobs(study.study(study.dataset), jobs, study.processes, study.threads, study.reuse)
+    scores = [folder / SCORES_FILE for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == ESTIMATOR]
+    wide = [folder / BEST_CHECKPOINT for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == WIDE]
+    return scores, wide[0] if wide else None
+
+
+def make_jobs(study: ScoreStudy) -> list[Job]:
+    """The runs, the longest first: the wide network, then single-head networks from the widest down."""
+    jobs = []
+    if study.wide and not study.wide_checkpoint and "augmented" in study.graphs:
+        jobs.append(Job(_wide_stage(study), study.seeds[0], study.split))
+    for width in reversed(study.widths):
+        for graph in reversed(study.graphs):
+            stage = _single_head_stage(study, graph, width)
+            jobs += [Job(stage, seed, study.split) for seed in study.seeds]
+    return jobs
+
+
+def estimator_data(study: ScoreStudy) -> dict[str, Any]:
+    """The estimator configuration's settings of its data."""
+    settings = merged_settings([config_file(study.study(study.dataset), ESTIMATOR)])
+    return settings.get("data", {}).get("init_args", {})
+
+
+def _single_head_stage(study: ScoreStudy, graph: GraphName, width: int) -> Stage:
+    augmentation = _shared_expander(study)
+    if graph == "graph":
+        augmentation = ["--data.expander_degree", "0", "--data.self_loops", "false"]
+    arguments = ["--model.width", str(width), "--model.num_heads", "1", *augmentation]
+    return _stage(study, ESTIMATOR, f"{RUN_PREFIX}-{graph}-w{width}", ESTIMATOR, arguments)
+
+
+def _wide_stage(study: ScoreStudy) -> Stage:
+    return _stage(study, WIDE, f"{RUN_PREFIX}-wide", study.wide, _shared_expander(study))
+
+
+def _shared_expander(study: ScoreStudy) -> list[str]:
+    return ["--data.expander_seed", str(study.expander_seed)]
+
+
+def _stage(study: ScoreStudy, kind: str, name: str, config: str, arguments: list[str]) -> Stage:
+    file = config_file(study.study(study.dataset), config)
+    for option, value in (("--model.num_layers", study.num_layers), ("--trainer.max_epochs", study.max_epochs)):
+        arguments = arguments + ([] if value is None else [option, str(value)])
+    arguments = (*arguments, "--trainer.enable_progress_bar", "false", *study.extra)
+    return Stage(kind, name, (file,), arguments, merged_settings([file]))

@@ -1,0 +1,61 @@
+"""The trained wide network whose edges the estimators are asked to choose."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spx.data import AugmentedGraphData
+from spx.errors import ArtifactError
+from spx.nn.network import GraphTransformer
+from spx.run_folder import CONFIG_FILE
+from spx.training import Spexphormer
+
+
+def load_wide(checkpoint: Path) -> GraphTransformer:
+    """The network in a checkpoint of `Spexphormer`, in evaluation mode on the CPU.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or another model's.
+    """
+    if not checkpoint.is_file():
+        raise ArtifactError(
+            f"There is no checkpoint {checkpoint}. Give that of a finished run: .../checkpoints/best.ckpt."
+        )
+    try:
+        model = Spexphormer.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ArtifactError(
+            f"{checkpoint} holds no network of spx.training.Spexphormer ({type(error).__name__}). Give the checkpoint "
+            "of an Exphormer, such as configs/<dataset>/exphormer.yaml makes."
+        ) from error
+    return model.network.eval()
+
+
+def check_graph(checkpoint: Path, fingerprint: str, data_settings: dict[str, Any]) -> None:
+    """Refuse a wide network that was trained on another graph than the scores are over.
+
+    Args:
+        checkpoint: in `checkpoints/` of its run's folder.
+        fingerprint: of the scores' attention graph.
+        data_settings: dataset, protocol, split and where the data are.
+
+    Raises:
+        ArtifactError: no config.yaml in the run's folder, or another graph.
+    """
+    config = checkpoint.parents[1] / CONFIG_FILE
+    try:
+        settings = yaml.safe_load(config.read_text())
+        given = {**settings["data"]["init_args"], "seed": settings["seed_everything"]}
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ArtifactError(
+            f"{checkpoint} lies in no run's folder: {config}, which says what graph it was trained on, is missing or "
+            "damaged. Give a checkpoint in its run's folder."
+        ) from error
+    names = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
+    data = AugmentedGraphData(**data_settings, **{name: given[name] for name in names if name in given})
+    if data.graph.fingerprint() != fingerprint:
+        raise ArtifactError(
+            f"The wide network {checkpoint} was trained on another attention graph than the scores are over. Train it "
+            "with their --data.expander_degree and --data.expander_seed (scores of a run without it: its seed)."
+        )
