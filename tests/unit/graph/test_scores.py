@@ -244,7 +244,7 @@ def damaged_in(name: str) -> AttentionScores:
         "edge_type": AttentionScores(graph._replace(edge_type=graph.edge_type + 3), scores.scores_LM),
         "indptr": AttentionScores(graph._replace(indptr=graph.indptr.flip(0)), scores.scores_LM),
         "dtype": AttentionScores(graph._replace(source=graph.source.long()), scores.scores_LM),
-        "scores": AttentionScores(graph, scores.scores_LM[:, : edges - 1]),
+        "scores": AttentionScores(graph, scores.scores_LM[:, : edges - 1].contiguous()),
         "layers": AttentionScores(graph, scores.scores_LM[0]),
     }[name]
 
