@@ -17,7 +17,7 @@ from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 from spx.data.batch import Draws, NodeBatch
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed
-from spx.nn.collectives import num_ranks, sum_over_ranks
+from spx.nn.collectives import share_of_ranks, sum_over_ranks
 from spx.nn.norms import normalize_over_ranks
 from spx.nn.objectives import (
     TaskName,
@@ -137,16 +137,7 @@ class NodeTask(L.LightningModule):
         logp = log_probabilities(self(batch), self.task)
         loss = node_loss(logp, batch.y, self.task)
         self._log("train", "fit", loss, logp.detach(), batch.y)
-        return loss * self._share_of_ranks(batch.y)
-
-    @staticmethod
-    def _share_of_ranks(y: Tensor) -> Tensor | float:
-        """Judged nodes of this rank over the mean of all ranks: the strategy takes the mean of the ranks' gradients,
-        which becomes that of the mean loss over all nodes."""
-        if num_ranks() == 1:
-            return 1.0
-        nodes = torch.tensor(float(y.shape[0]), device=y.device)
-        return nodes * num_ranks() / sum_over_ranks(nodes)
+        return loss * share_of_ranks(batch.y)
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
         self._evaluate("val", draws)

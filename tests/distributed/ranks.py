@@ -1,5 +1,6 @@
 """Functions run by several processes of one gloo group on this machine."""
 
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import torch.multiprocessing as mp
 
 def on_ranks(num_ranks: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What `function(rank, num_ranks, *arguments)`, a module's own, gave on each rank."""
+    multiprocessing.set_forkserver_preload(["spx.nn.network", "spx.data.resampled", "torch.distributed"])
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_run, (num_ranks, folder, function, arguments), num_ranks)
+        mp.start_processes(_run, (num_ranks, folder, function, arguments), num_ranks, start_method="forkserver")
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(num_ranks)]
 
 
