@@ -54,8 +54,8 @@ def weights(run: Path, name: str = "best") -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
 
 
-def test_a_killed_rank_ends_the_run_which_goes_on_with_other_numbers_of_ranks(home: Path) -> None:
-    epochs = ("--trainer.max_epochs", "40")
+def test_a_killed_rank_ends_the_run_which_goes_on_with_another_number_of_ranks(home: Path) -> None:
+    epochs = ("--trainer.max_epochs", "25")
     process = start_spx(*FIT, *epochs, "--name", "killed", *DDP, "2", cwd=home)
     run = home / "lightning_logs" / "own" / "killed" / "version_0"
     wait_for(run / "checkpoints" / "last.ckpt", process)
@@ -66,9 +66,8 @@ def test_a_killed_rank_ends_the_run_which_goes_on_with_other_numbers_of_ranks(ho
     assert process.returncode != 0, output
     assert time.monotonic() - started < 60
 
-    for ranks, epochs_so_far in (("3", "30"), ("1", "40")):
-        result = run_spx("resume", run, *DDP, ranks, "--trainer.max_epochs", epochs_so_far, cwd=home)
-        assert result.returncode == 0, result.stderr
+    resumed = run_spx("resume", run, *DDP, "3", cwd=home)
+    assert resumed.returncode == 0, resumed.stderr
     whole = run_spx(*FIT, *epochs, "--name", "whole", cwd=home)
     assert whole.returncode == 0, whole.stderr
     expected, found = (weights(folder, "last") for folder in (run.parents[1] / "whole" / "version_0", run))
