@@ -11,6 +11,7 @@ from spx.errors import ConfigError
 from spx.graph.csr import NUM_EDGE_TYPES
 from spx.kernels.rows import can_compile
 from spx.nn.attention import SparseAttention
+from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood
 
 NormName = Literal["batch", "graph", "none"]
@@ -159,7 +160,7 @@ class GraphTransformer(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
         self.register_buffer("temperature", torch.ones(()))
-        self.encoder = nn.Linear(num_features, width)
+        self.encoder = FeatureEncoder(num_features, width)
         self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
@@ -173,7 +174,7 @@ class GraphTransformer(nn.Module):
         """Logits [B, C] of the nodes that leave the last layer.
 
         Args:
-            x: [N_0, F] features of the nodes that enter the first layer.
+            x: [N_0, F] features of the nodes that enter the first layer, of any floating dtype.
             neighborhoods: L of them, first layer first, or one that all layers share.
         """
         h = self.pre(self.encoder(x))
