@@ -12,7 +12,7 @@ from spx.graph.csr import NUM_EDGE_TYPES
 from spx.kernels.cpu_dropout import dropout
 from spx.nn.attention import SparseAttention
 from spx.nn.encoder import FeatureEncoder
-from spx.nn.functional import Neighborhood
+from spx.nn.functional import Neighborhood, at_least_fp32
 
 NormName = Literal["batch", "graph", "none"]
 FAST_DTYPES = (torch.float32, torch.float64)
@@ -30,7 +30,8 @@ class GraphNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` [N, width]."""
+        """Normalise `x` [N, width], in at least float32."""
+        x = at_least_fp32(x)
         centred = x - self.mean_scale * x.mean(0)
         return self.weight * centred / (centred.square().mean(0) + self.eps).sqrt() + self.bias
 
@@ -68,7 +69,7 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, width] to [N, width]."""
         h = self.norm(self.linear(x)).relu()
-        return normalize(h, dim=-1) if self.unit_rows else h
+        return normalize(at_least_fp32(h), dim=-1) if self.unit_rows else h
 
 
 class TransformerLayer(nn.Module):
