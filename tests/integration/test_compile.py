@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 import spx
 from spx.__main__ import main
@@ -53,9 +54,9 @@ def goes_on_without_a_compiler(home: Path) -> None:
     assert read_json(home / "compiled" / RUN.with_name("version_1") / "run.json")["epochs"] == 3
 
 
-def test_a_missing_compiler_is_told_before_the_training(home: Path, refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_told_before_the_training(home: Path, refused) -> None:
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
-    message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--compile.enabled", "true")
+    with inductor_config.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        message = refused("fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--compile.enabled", "true")
     assert "torch.compile doesn't work here on cpu" in message
     assert "leave --compile.enabled" in message

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
-from spx.nn import compiled
 from spx.nn.compiled import check_compiler, compile_layers
 from spx.nn.functional import Neighborhood
 from spx.nn.gcn import GCN
@@ -80,9 +80,10 @@ def test_a_gcn_has_nothing_to_compile() -> None:
     assert compile_layers(GCN(3, 2, 4, 2, 0.0)) == 0
 
 
-def test_without_a_compiler_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.inductor_config.cpp, "cxx", (None, "no-such-compiler"))
-    with pytest.raises(
-        ConfigError, match=r"torch.compile doesn't work here on cpu: .*C\+\+ compiler .*leave --compile"
+def test_without_a_compiler_the_error_says_what_to_do() -> None:
+    no_compiler = inductor_config.patch({"cpp.cxx": (None, "no-such-compiler")})
+    with (
+        no_compiler,
+        pytest.raises(ConfigError, match=r"torch.compile doesn't work here on cpu: .*C\+\+ compiler .*leave --compile"),
     ):
         check_compiler(torch.device("cpu"))
