@@ -17,6 +17,7 @@ from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress
+from spx.training.compiling import CompiledLayers
 from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
@@ -81,6 +82,7 @@ class SpxCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ScoreHandover, "handover")
         parser.add_lightning_class_args(AttentionMonitor, "attention")
+        parser.add_lightning_class_args(CompiledLayers, "compile")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("runs_dir", "data.init_args.runs_dir")

@@ -9,10 +9,11 @@ from torch.nn.functional import normalize
 from spx.errors import ConfigError
 from spx.graph.csr import NUM_EDGE_TYPES
 from spx.graph.sharding import GraphShard
-from spx.kernels.rows import can_compile
+from spx.kernels.cpu_dropout import dropout
 from spx.nn.attention import SparseAttention
 from spx.nn.collectives import gather_rows
-from spx.nn.functional import Neighborhood
+from spx.nn.encoder import FeatureEncoder
+from spx.nn.functional import Neighborhood, at_least_fp32
 from spx.nn.norms import NormName, make_norm
 
 FAST_DTYPES = (torch.float32, torch.float64)
@@ -23,10 +24,8 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of `x`, of any shape."""
-        if not (self.training and self.p > 0 and x.device.type == "cpu" and x.dtype in FAST_DTYPES and can_compile()):
+        if not (self.training and self.p > 0 and x.device.type == "cpu" and x.dtype in FAST_DTYPES):
             return super().forward(x)
-        from spx.kernels.cpu_dropout import dropout
-
         return dropout(x, self.p, torch.randint(2**62, ()))
 
 
@@ -45,7 +44,7 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, width] to [N, width]."""
         h = self.norm(self.linear(x)).relu()
-        return normalize(h, dim=-1) if self.unit_rows else h
+        return normalize(at_least_fp32(h), dim=-1) if self.unit_rows else h
 
 
 class TransformerLayer(nn.Module):
@@ -135,7 +134,7 @@ class GraphTransformer(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
         self.register_buffer("temperature", torch.ones(()))
-        self.encoder = nn.Linear(num_features, width)
+        self.encoder = FeatureEncoder(num_features, width)
         self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
@@ -149,7 +148,7 @@ class GraphTransformer(nn.Module):
         """Logits [B, C] of the nodes that leave the last layer.
 
         Args:
-            x: [N_0, F] features of the nodes that enter the first layer.
+            x: [N_0, F] features of the nodes that enter the first layer, of any floating dtype.
             neighborhoods: L of them, first layer first, or one that all layers share: a rank's shard of a graph, too.
                 Then the nodes are those of its rows, and all ranks have to call at once.
         """

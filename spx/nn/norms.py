@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from spx.errors import ConfigError
 from spx.nn.collectives import num_ranks, sum_over_ranks
+from spx.nn.functional import at_least_fp32
 
 NormName = Literal["batch", "graph", "none"]
 
@@ -25,7 +26,8 @@ class GraphNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` [N, width]."""
+        """Normalise `x` [N, width], in at least float32."""
+        x = at_least_fp32(x)
         mean, _ = _mean(x, self.over_ranks)
         centred = x - self.mean_scale * mean
         variance, _ = _mean(centred.square(), self.over_ranks)
@@ -44,7 +46,7 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise `x` [N, width]."""
         if not (self.over_ranks and self.training and num_ranks() > 1):
             return super().forward(x)
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        values = at_least_fp32(x)
         mean, count = _mean(values, over_ranks=True)
         variance, _ = _mean((values - mean).square(), over_ranks=True)
         with torch.no_grad():
