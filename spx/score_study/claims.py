@@ -11,7 +11,7 @@ import polars as pl
 
 from spx.score_study.tables import ALL, COVERED, Tables
 
-HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "not measured"
+HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "undecided"
 WELL_UNDER = 0.5  # of a baseline
 SELDOM = 0.25  # of the nodes
 CLAIM_K = 4
@@ -198,7 +198,7 @@ def _choice(tables: Tables) -> Claim:
     agreement = _mean(tables["agreement"].filter(pl.col("width") == narrowest), "ranks")
     rule = (
         f"holds when the narrowest estimator's scores bring at least {HALF:.0%} of what the wide network's own scores "
-        f"bring over uniform sampling; in part when they bring anything; not measured when those bring under "
+        f"bring over uniform sampling; in part when they bring anything; undecided when those bring under "
         f"{LEAST_GAIN:.0%} of the attention, since the wide network then attends almost uniformly"
     )
     text = (

@@ -159,6 +159,7 @@ def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds:
     facts = {
         "Dataset": f"{data.dataset_name}, protocol {data.protocol}, split {data.split}",
         "Networks": f"{runs.height} of one head; widths {widths}; seeds {seeds}",
+        "State": {"best": "best on validation", "last": "after the last epoch"}[study.state],
         "Wide network": study.wide_checkpoint or study.wide or "none",
         "Command": f"spx {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "from Python",
         "Seconds": f"{seconds:.0f} (runs that were finished before not counted)",

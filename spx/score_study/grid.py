@@ -63,5 +63,6 @@ def _stage(study: ScoreStudy, kind: str, name: str, config: str, arguments: list
     file = config_file(study.study(study.dataset), config)
     for option, value in (("--model.num_layers", study.num_layers), ("--trainer.max_epochs", study.max_epochs)):
         arguments = arguments + ([] if value is None else [option, str(value)])
-    arguments = (*arguments, "--trainer.enable_progress_bar", "false", *study.extra)
+    state = ("--checkpoint.monitor", "epoch") if study.state == "last" else ()
+    arguments = (*arguments, "--trainer.enable_progress_bar", "false", *state, *study.extra)
     return Stage(kind, name, (file,), arguments, merged_settings([file]))

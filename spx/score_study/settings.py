@@ -8,7 +8,8 @@ from spx.errors import ConfigError
 from spx.experiments.plan import Study
 
 GraphName = Literal["graph", "augmented"]
-REPORT_FOLDER = "analysis"
+State = Literal["best", "last"]
+REPORT_FOLDERS: dict[State, str] = {"best": "analysis", "last": "analysis-last"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class ScoreStudy:
         graphs: attention graphs: "graph" (graph edges alone), "augmented" (with expander and self-loops).
         max_epochs: of every run. Default: the configurations' own, or 6 in the small version.
         num_layers: of every network. Default: the configurations' own.
+        state: of the networks that are looked at: "best" on validation, whose scores stage 2 gets, or "last", after the
+            last epoch, fitted to the end and at the lowest temperature. Where training soon overfits they differ much.
         wide: configuration of the wide network that the estimators choose edges for; none: leave that question out.
         wide_checkpoint: of such a network, instead of training it; its run's folder must hold config.yaml.
         ks: numbers of edges: of the top-k mass, and sampled for each node.
@@ -54,7 +57,7 @@ class ScoreStudy:
         data_dir: folder of the raw files and downloads.
         runs_dir: folder of the runs, and of the report: `<runs_dir>/<dataset>/analysis/`.
         configs_dir: folder of the configurations.
-        output: folder of the report, instead.
+        output: folder of the report, instead; for the last state it is `<runs_dir>/<dataset>/analysis-last/`.
         processes: runs at a time. Default: the cores.
         threads: that each run computes with.
         reuse: take finished runs of the same settings again.
@@ -68,6 +71,7 @@ class ScoreStudy:
     graphs: list[GraphName] = field(default_factory=lambda: ["graph", "augmented"])
     max_epochs: int | None = None
     num_layers: int | None = None
+    state: State = "best"
     wide: str | None = "exphormer"
     wide_checkpoint: str | None = None
     ks: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16, 32])
@@ -120,4 +124,4 @@ class ScoreStudy:
 
     def folder(self, dataset: str) -> Path:
         """Where the report goes."""
-        return Path(self.output) if self.output else self.study(dataset).folder / REPORT_FOLDER
+        return Path(self.output) if self.output else self.study(dataset).folder / REPORT_FOLDERS[self.state]

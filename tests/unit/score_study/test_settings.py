@@ -66,6 +66,16 @@ def test_runs_of_a_study() -> None:
     assert "--model.width" not in wide.arguments
 
 
+def test_the_last_state_is_another_checkpoint_and_another_report() -> None:
+    best, last = (
+        ScoreStudy("actor", widths=[4], seeds=[0], configs_dir=CONFIGS, state=state) for state in ("best", "last")
+    )
+    (best_run, *_), (last_run, *_) = make_jobs(best), make_jobs(last)
+    assert last_run.stage.arguments == (*best_run.stage.arguments, "--checkpoint.monitor", "epoch")
+    folders = [study.folder("actor") for study in (best, last)]
+    assert folders == [Path("lightning_logs/actor") / name for name in ("analysis", "analysis-last")]
+
+
 def test_the_wide_network_is_trained_when_it_is_needed() -> None:
     def kinds(**settings) -> set[str]:
         return {job.stage.kind for job in make_jobs(ScoreStudy("actor", runs="small", configs_dir=CONFIGS, **settings))}

@@ -65,6 +65,14 @@ def test_the_scores_go_where_they_are_told(tmp_path: Path) -> None:
     assert not (run.folder / SCORES_FILE).exists()
 
 
+def test_the_last_epochs_scores_are_handed_over_where_they_are_asked_for(tmp_path: Path) -> None:
+    last = BestCheckpoint(monitor="epoch")
+    run = train(tmp_path, estimator(temperature_wait=0, temperature_decay=0.5), augmented(), last, epochs=4)
+    _, header = load_scores(run.folder / SCORES_FILE)
+    assert (header.epoch, header.temperature) == (3, 0.125)
+    assert header.val_metric == pytest.approx(scalars(run.folder)["val/accuracy"][3])
+
+
 def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run) -> None:
     assert not list(wide_run.folder.rglob("*.safetensors"))
     run = train(tmp_path, estimator(), augmented(), fast_dev_run=True)
