@@ -171,7 +171,8 @@ class NodeTask(L.LightningModule):
         self._finite = finite if self._finite is None else self._finite & finite
         metric = self.metrics[metric_part]
         ranked = self.metric_name == "roc_auc"
-        metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
+        if size or ranked:  # a rank may have no node: accuracy can't take none, a ranking has to gather something
+            metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
         on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "prog_bar": True}
         self.log(f"{part}/loss", loss, sync_dist=True, **on_epoch)
         self.log(f"{part}/{self.metric_name}", metric, **on_epoch)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -96,3 +97,21 @@ def test_only_one_process_writes(runs: Runs, name: str) -> None:
     events = {ranks: len(list(runs.folder(name, ranks).glob("events*"))) for ranks in (1, 3)}
     assert events[3] == events[1]
     assert yaml.safe_load((runs.folder(name, 3) / "config.yaml").read_text())["trainer"]["devices"] == "3"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
+    """Ranked by ROC-AUC, and by accuracy."""
+    with np.load(write_graph(tmp_path / "random.npz")) as file:
+        arrays = dict(file)
+    first = np.arange(len(arrays["y"])) < 60
+    masks = {"train_mask": ~first, "val_mask": first & (np.arange(len(first)) % 2 == 0)}
+    masks["test_mask"] = first & ~masks["val_mask"]
+    np.savez(tmp_path / "own.npz", **{**arrays, "y": arrays["y"] % classes}, **masks)
+    write_own_configs(tmp_path, tmp_path / "own.npz")
+    metric = ("--data.metric", "roc_auc" if classes == 2 else "accuracy", "--data.shard", "true")
+    records = []
+    for ranks in (1, 2):
+        fit(tmp_path, "estimator", ranks, *metric, "--trainer.max_epochs", "3")
+        records.append(read_json(Runs(tmp_path).folder("estimator", ranks) / "run.json"))
+    assert records[1]["val"] == pytest.approx(records[0]["val"], abs=1e-6)
