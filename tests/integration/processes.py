@@ -1,9 +1,11 @@
 """`spx` as a process of its own, on a small graph of one's own, for what can't be done to the tests' own process."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +46,10 @@ def run_spx(*arguments: object, **settings: object) -> subprocess.CompletedProce
 
 
 def start_spx(*arguments: object, **settings: object) -> subprocess.Popen:
-    """Start the command."""
+    """Start the command, which Ctrl-C reaches even if the tests themselves run in the background of a shell."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*SPX, *map(str, arguments)], env=ENVIRONMENT, **pipes, **settings)
+    heeds_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([*SPX, *map(str, arguments)], env=ENVIRONMENT, preexec_fn=heeds_ctrl_c, **pipes, **settings)
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
