@@ -51,8 +51,8 @@ def resume_arguments(folder: str | Path) -> list[str]:
     ]
 
 
-def check_writable(folder: str | Path) -> None:
-    """Make the folder if need be and write a file into it.
+def check_writable(folder: str | Path, option: str = "--runs_dir") -> None:
+    """Make the folder if need be and write a file into it; `option` is the one that names it.
 
     Raises:
         ConfigError: that is impossible.
@@ -63,5 +63,5 @@ def check_writable(folder: str | Path) -> None:
             pass
     except OSError as error:
         raise ConfigError(
-            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
+            f"The folder {folder} can't be written: {reason(error)}. Choose another with {option}."
         ) from error

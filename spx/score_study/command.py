@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 from spx.data import AugmentedGraphData
 from spx.errors import ConfigError
 from spx.experiments.runs import StageError
+from spx.run_folder import check_writable
 from spx.score_study.artifacts import Group, check_data, load_groups
 from spx.score_study.choice_tables import choice_tables
 from spx.score_study.claims import Claim, claims_table, judge
@@ -66,6 +67,10 @@ def analyze(study: ScoreStudy) -> Path:
         StageError: a run failed.
     """
     started = time.monotonic()
+    if study.dataset:
+        check_writable(study.folder(study.dataset), "--output")
+    if study.wide_checkpoint:
+        load_wide(Path(study.wide_checkpoint))  # what can't be used is told before hours of training
     files, checkpoint = (study.scores, None) if study.scores else train(study)
     checkpoint = Path(study.wide_checkpoint) if study.wide_checkpoint else checkpoint
     groups = load_groups(files)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spx.errors import ConfigError
+from spx.errors import ConfigError, SpxError
+from spx.score_study import command
 from spx.score_study.command import gathered
 from spx.score_study.grid import make_jobs
 from spx.score_study.settings import ScoreStudy
@@ -74,6 +75,23 @@ def test_the_last_state_is_another_checkpoint_and_another_report() -> None:
     assert last_run.stage.arguments == (*best_run.stage.arguments, "--checkpoint.monitor", "epoch")
     folders = [study.folder("actor") for study in (best, last)]
     assert folders == [Path("lightning_logs/actor") / name for name in ("analysis", "analysis-last")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"output": "taken/report"}, r"taken/report can't be written: .*--output"),
+        ({"wide_checkpoint": "missing.ckpt"}, r"no checkpoint missing\.ckpt"),
+    ],
+)
+def test_what_can_not_end_well_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file, not a folder")
+    monkeypatch.setattr(command, "train", lambda _study: pytest.fail("it trains"))
+    with pytest.raises(SpxError, match=words):
+        command.analyze(ScoreStudy("actor", configs_dir=CONFIGS, **settings))
 
 
 def test_the_wide_network_is_trained_when_it_is_needed() -> None:
