@@ -32,9 +32,9 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training growth batches check gpu
+BENCHMARKS := sampling attention estimator training growth batches compile distributed check gpu
 
-.PHONY: help demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
+.PHONY: help demo ddp-demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%)
 
 help:  ## This list
@@ -65,6 +65,9 @@ help:  ## This list
 		PYTHON '$(PYTHON)' 'makes .venv; 3.11 or newer'
 
 demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
+
+ddp-demo: $(READY)  ## The same with one CPU process and with two, compared (docs/distributed.md)
+	@$(BIN)/python -m benchmarks.ddp_demo
 
 $(DATASETS): $(READY)
 	@$(call STUDY,$@)

@@ -35,7 +35,7 @@ def measure(dataset: CoreNodeBatches, num_core: int, width: int, repeats: int) -
         started = time.perf_counter()
         build_blocks(dataset.draws[0], dataset.nodes[chosen])
         alone = time.perf_counter()
-        (batch,) = dataset.__getitems__(chosen)
+        (batch,) = dataset.__getitem__(chosen)
         built = time.perf_counter()
         optimizer.zero_grad()
         logits = network(batch.x, batch.neighborhoods)

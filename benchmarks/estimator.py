@@ -18,7 +18,8 @@ from benchmarks.sampling import random_graph
 from spx.data import ResampledGraphData
 from spx.graph.sampling import sample_neighbors
 from spx.training import AttentionEstimator
-from spx.training.callbacks import BestCheckpoint, ScoreHandover
+from spx.training.callbacks import BestCheckpoint
+from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 
 

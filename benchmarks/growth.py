@@ -16,7 +16,8 @@ from benchmarks.common import arguments, in_fresh_process, report, resident, set
 from benchmarks.models import EpochTimes, load, train
 from spx.data import AugmentedGraphData, ResampledGraphData
 from spx.training import AttentionEstimator, Spexphormer
-from spx.training.callbacks import BestCheckpoint, ScoreHandover
+from spx.training.callbacks import BestCheckpoint
+from spx.training.handover import ScoreHandover
 
 BASE = {"num_nodes": 100_000, "k": 5, "layers": 2, "core": 10_000}
 WIDTH, HEADS = 16, 2

@@ -65,6 +65,11 @@ def explain(error: Exception) -> tuple[str, int]:
             return str(cause), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
     if full is not None:
         return f"the disk is full ({full}). Free space, or choose other folders", EXIT_RESOURCES
+    if any(map(_lost_a_rank, chain)):
+        return (
+            f"another device's process ended or did not answer ({_short(chain[0])}). Its own error says why",
+            EXIT_FAILURE,
+        )
     if starved is not None:
         mend = "set a smaller --data.batch_size and --data.eval_batch_size, or a smaller width"
         return f"memory ran out ({_short(starved)}): {mend}", EXIT_RESOURCES
@@ -81,6 +86,12 @@ def _causes(error: BaseException | None):
 def _disk_is_full(error: BaseException) -> bool:
     """Also where a library tells it in words alone, as safetensors does."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error)
+
+
+def _lost_a_rank(error: BaseException) -> bool:
+    """Words of the backends of torch.distributed."""
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "NCCL")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,9 @@ from spx.inference.writer import PredictionWriter
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
 from spx.training import NodeTask
-from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
+from spx.training.callbacks import BestCheckpoint, EpochProgress
+from spx.training.compiling import CompiledLayers
+from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
@@ -35,6 +37,7 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 1,  # a full-batch epoch is one step
     "num_sanity_val_steps": 0,
     "reload_dataloaders_every_n_epochs": 1,  # each epoch has its own sampled graph
+    "use_distributed_sampler": False,  # the DataModules split the nodes over devices
     "enable_model_summary": False,
 }
 
@@ -79,6 +82,7 @@ class SpxCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ScoreHandover, "handover")
         parser.add_lightning_class_args(AttentionMonitor, "attention")
+        parser.add_lightning_class_args(CompiledLayers, "compile")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("runs_dir", "data.init_args.runs_dir")

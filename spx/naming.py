@@ -8,6 +8,8 @@ OWN = "mine"
 """Folder of the configurations that graphs of the user's own are trained with."""
 FILE_ENDINGS = (".pt", ".npz")
 TABLE_ENDINGS = (".csv", ".parquet")
+FEATURES_FILE = "features.npy"
+"""Beside the tables of a folder: features that stay on disk."""
 
 
 def is_path(name: str) -> bool:
@@ -30,7 +32,7 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
         return None
     path = Path(os.path.expanduser(name))
     tables = [path / f"{table}{ending}" for table in ("nodes", "edges") for ending in TABLE_ENDINGS]
-    files = [path] if path.is_file() else tables
+    files = [path] if path.is_file() else [*tables, path / FEATURES_FILE]
     stats = {file.name: file.stat() for file in files if file.is_file()}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 

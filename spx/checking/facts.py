@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spx.datasets.checks import row_chunks
 from spx.datasets.types import NodeDataset
 from spx.graph.csr import distinct_edges
 from spx.graph.expander import ALL_PAIRS_NODES
@@ -93,7 +94,7 @@ def feature_facts(x: Tensor) -> FeatureFacts:
     """Count over [N, F], a block of rows at a time."""
     low, high = torch.full((x.size(1),), torch.inf), torch.full((x.size(1),), -torch.inf)
     total, zeros = 0.0, 0
-    for rows in x.split(max(1, (1 << 24) // max(1, x.size(1)))):
+    for rows in row_chunks(x):
         low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
         total, zeros = total + float(rows.double().sum()), zeros + int((rows == 0).sum())
     cells = max(1, x.numel())

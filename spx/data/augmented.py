@@ -1,8 +1,16 @@
-"""Stage 1's data, and the Exphormer's: the whole augmented graph as one batch."""
+"""Stage 1's data, and the Exphormer's: the whole augmented graph as one batch, or its rows split over devices."""
 
+from functools import cached_property
+
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from spx.data.batch import NodeBatch
 from spx.data.graph_data import GraphData
+from spx.errors import ConfigError
+from spx.graph.sharding import GraphShard, edge_bounds, make_shard
+from spx.nn.network import GraphTransformer
 
 
 class AugmentedGraphData(GraphData):
@@ -12,24 +20,75 @@ class AugmentedGraphData(GraphData):
           class_path: spx.data.AugmentedGraphData
           init_args: {dataset: actor, expander_degree: 15}
 
-    See `GraphData` for the arguments.
+    Args:
+        dataset: name of a dataset, or the path of a graph of your own.
+        shard: split the rows of the graph over the devices, by attention edges; the node states are gathered between
+            layers. Losses and scores are those of one device. Needs a strategy such as ddp. On one device: no effect.
+        **settings: see `GraphData`.
     """
 
+    def __init__(self, dataset: str, shard: bool = False, **settings):
+        super().__init__(dataset, **settings)
+        self.shard = shard
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether this process holds a part of the graph alone."""
+        return self.shard and self.num_ranks > 1
+
     def setup(self, stage: str) -> None:
-        self.refuse_several_devices("Use --trainer.devices 1.")
+        """Refuse several devices that can't share the graph before any work starts.
+
+        Raises:
+            ConfigError: they don't split it, or the network can't.
+        """
+        self.check_ranks()
+        if self.num_ranks > 1 and not self.shard:
+            raise ConfigError(
+                f"{self.num_ranks} devices can't train on one whole graph: each would hold and count all of it. Split "
+                "it with --data.shard true, or use --trainer.devices 1."
+            )
+        if self.is_sharded and not isinstance(self.trainer.lightning_module.network, GraphTransformer):
+            raise ConfigError(
+                f"{type(self.trainer.lightning_module).__name__} can't run on a graph that is split over devices. Use "
+                "--trainer.devices 1."
+            )
+
+    @cached_property
+    def graph_shard(self) -> GraphShard:
+        """This rank's rows of the augmented graph, built from the dataset without the others'."""
+        added = 2 * self.expander_degree + self.self_loops
+        bounds = edge_bounds(self.dataset.edge_index, self.dataset.num_nodes, added, self.num_ranks)
+        rows = range(bounds[self.rank], bounds[self.rank + 1])
+        return make_shard(self.build_rows(rows), bounds, self.rank)
+
+    @cached_property
+    def augmented_edges(self) -> int:
+        """Attention edges of the augmented graph. Call it on all ranks: they add up theirs."""
+        if not self.is_sharded:
+            return self.graph.num_edges
+        strategy = self.trainer.strategy
+        return int(strategy.reduce(torch.tensor(self.graph_shard.num_edges).to(strategy.root_device), reduce_op="sum"))
 
     @property
     def edges_per_layer(self) -> list[int]:
         """Attention edges of each layer; all layers share one number."""
-        return [self.graph.num_edges]
-
-    @property
-    def augmented_edges(self) -> int:
-        """Attention edges of the augmented graph."""
-        return self.graph.num_edges
+        return [self.augmented_edges]
 
     def train_dataloader(self) -> DataLoader:
-        return self.whole_graph_loader(self.whole_graph_batch((self.graph,), "train"))
+        return self.whole_graph_loader(self.whole_batch("train"))
 
     def evaluation_loader(self, part: str) -> DataLoader:
-        return self.whole_graph_loader([self.whole_graph_batch((self.graph,), part)])
+        return self.whole_graph_loader([self.whole_batch(part)])
+
+    def whole_batch(self, part: str) -> NodeBatch:
+        """The nodes of the graph, or of this rank's rows, of which those of `part` are judged."""
+        if not self.is_sharded:
+            return self.whole_graph_batch((self.graph,), part)
+        shard, nodes = self.graph_shard, self.nodes_of(part)
+        nodes = nodes[self._are_own(nodes)]
+        return NodeBatch(self.dataset.x[shard.rows], (shard,), nodes - shard.rows.start, self.dataset.y[nodes], nodes)
+
+    def _are_own(self, nodes: Tensor) -> Tensor:
+        rows = self.graph_shard.rows
+        return (nodes >= rows.start) & (nodes < rows.stop)

@@ -76,10 +76,13 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def graph(self) -> AttentionGraph:
         """The augmented graph, built from the dataset."""
-        num_nodes = self.dataset.num_nodes
-        settings = (num_nodes, self.expander_degree, self.expander_seed, self.expander)
-        table = build_expander(*settings) if self.expander_degree else None
-        return augment(self.dataset.edge_index, num_nodes, table, self.self_loops)
+        return self.build_rows(range(self.dataset.num_nodes))
+
+    def build_rows(self, rows: range) -> AttentionGraph:
+        """Consecutive rows of the augmented graph."""
+        num_nodes, degree = self.dataset.num_nodes, self.expander_degree
+        table = build_expander(num_nodes, degree, self.expander_seed, self.expander, rows=rows) if degree else None
+        return augment(self.dataset.edge_index, num_nodes, table, self.self_loops, rows)
 
     # The model's settings that follow from the data: the command line links them.
 
@@ -127,10 +130,25 @@ class GraphData(L.LightningDataModule):
         """A loader of one batch, which needs no workers."""
         return DataLoader([item], batch_size=None, generator=torch.Generator())  # the global stream is dropout's
 
-    def refuse_several_devices(self, mend: str) -> None:
-        """Every rank would train on the same whole graph, and count every node once too often."""
-        if self.trainer is not None and self.trainer.world_size > 1:
+    @property
+    def num_ranks(self) -> int:
+        """P, processes that train together."""
+        return 1 if self.trainer is None else self.trainer.world_size
+
+    @property
+    def rank(self) -> int:
+        """Of this process, from 0."""
+        return 0 if self.trainer is None else self.trainer.global_rank
+
+    def check_ranks(self) -> None:
+        """Refuse a Trainer that would shuffle the ranks' nodes among them.
+
+        Raises:
+            ConfigError: Lightning's own sampler for several devices is on: it would judge some nodes twice.
+        """
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        if self.num_ranks > 1 and getattr(connector, "use_distributed_sampler", False):
             raise ConfigError(
-                f"{type(self).__name__} feeds the whole graph as one batch, which {self.trainer.world_size} devices "
-                f"can't share. {mend}"
+                f"{type(self).__name__} splits the nodes over devices itself. Set use_distributed_sampler=False in the "
+                "Trainer; spx fit does so."
             )

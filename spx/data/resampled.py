@@ -1,12 +1,12 @@
 """Stage 2's data: a k-regular sparse graph drawn anew each epoch, in batches of core nodes."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from spx.data.batch import Draws, NodeBatch
 from spx.data.graph_data import GraphData
@@ -37,7 +37,8 @@ class ResampledGraphData(GraphData):
         runs_dir: folder of all runs, where score files are looked for.
         sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
         resample_every: epochs between draws.
-        batch_size: core nodes of a batch, at least 2; default: all nodes of the graph in one batch.
+        batch_size: core nodes of a batch, at least 2, on all devices together: each takes its share of them, so that
+            training is the same for any number of devices. Default: all nodes of the graph in one batch.
         eval_batch_size: the same in evaluation; default: `batch_size`.
         eval_samples: R, draws over which validate, test and predict average their predictions; while fitting,
             validation uses the first of them.
@@ -139,8 +140,12 @@ class ResampledGraphData(GraphData):
                 "The Trainer would keep the first epoch's sampled graph. Set reload_dataloaders_every_n_epochs=1; "
                 "resample_every then sets how often the graph is drawn."
             )
-        if self.batch_size is None:
-            self.refuse_several_devices("Set --data.batch_size, the core nodes of a batch, or use --trainer.devices 1.")
+        self.check_ranks()
+        if self.batch_size is not None and self.batch_size < self.num_ranks:
+            raise ConfigError(
+                f"batch_size is {self.batch_size}, the core nodes of a batch on all {self.num_ranks} devices together: "
+                "some would have none. Raise it."
+            )
 
     def draw(self, number: int) -> Tables:
         """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards."""
@@ -168,43 +173,36 @@ class ResampledGraphData(GraphData):
             self._train_draw = (number, self.draw(number))
             self.resampling_seconds = time.perf_counter() - start
         tables = self._train_draw[1]
-        if self.batch_size is None:
+        if self.batch_size is None and self.num_ranks == 1:
             return self.whole_graph_loader(self.whole_graph_batch(tables, "train"))
         nodes = self.nodes_of("train")
+        seed = draw_seed(self.seed, epoch, layer=-1)
+        order = torch.randperm(nodes.numel(), generator=torch.Generator().manual_seed(seed))
+        batches = order.split(self.batch_size or nodes.numel())
+        if len(batches) > 1 and batches[-1].numel() == 1:  # batch norm can't do one node
+            batches = batches[:-1]
+        return self._core_node_loader(nodes, [tables], batches, _only_draw)
+
+    def evaluation_loader(self, part: str) -> DataLoader:
+        if self.eval_batch_size is None and self.num_ranks == 1:
+            return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
+        nodes = self.nodes_of(part)
+        batches = torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel())
+        return self._core_node_loader(nodes, self.evaluation_draws, batches, _as_is)
+
+    def _core_node_loader(
+        self, nodes: Tensor, draws: Sequence[Tables], batches: Sequence[Tensor], collate: Callable
+    ) -> DataLoader:
+        """This rank's share of each batch; every rank has as many batches, if need be empty ones."""
+        shares = [batch[self.rank :: self.num_ranks].tolist() for batch in batches]
         return DataLoader(
-            CoreNodeBatches(nodes, [tables], self.dataset.x, self.dataset.y),
-            batch_size=self.batch_size,
-            sampler=EpochOrder(nodes.numel(), draw_seed(self.seed, epoch, layer=-1)),
-            drop_last=nodes.numel() > 1 and nodes.numel() % self.batch_size == 1,  # batch norm can't do one node
-            collate_fn=_only_draw,
+            CoreNodeBatches(nodes, draws, self.dataset.x, self.dataset.y),
+            batch_size=None,
+            sampler=shares,
+            collate_fn=collate,
             num_workers=self.num_workers,
             generator=torch.Generator(),  # the global stream is dropout's
         )
-
-    def evaluation_loader(self, part: str) -> DataLoader:
-        if self.eval_batch_size is None:
-            return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
-        dataset = CoreNodeBatches(self.nodes_of(part), self.evaluation_draws, self.dataset.x, self.dataset.y)
-        return DataLoader(
-            dataset,
-            batch_size=self.eval_batch_size,
-            collate_fn=_as_is,
-            num_workers=self.num_workers,
-            generator=torch.Generator(),
-        )
-
-
-class EpochOrder(Sampler[int]):
-    """One random order of `size` items, the same each time it is iterated: Lightning iterates more than once."""
-
-    def __init__(self, size: int, seed: int):
-        self.size, self.seed = size, seed
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed)).tolist())
 
 
 class CoreNodeBatches(Dataset):
@@ -223,7 +221,7 @@ class CoreNodeBatches(Dataset):
     def __len__(self) -> int:
         return self.nodes.numel()
 
-    def __getitems__(self, indices: list[int]) -> Draws:
+    def __getitem__(self, indices: list[int]) -> Draws:
         core = self.nodes[indices]
         return [self._batch(tables, core) for tables in self.draws]
 

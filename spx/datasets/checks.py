@@ -1,5 +1,7 @@
 """The gate that every dataset passes before anyone trains on it."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from spx.errors import DatasetError
 _MEND = "The raw files are damaged or of another version: delete them and load again"
 
 LARGEST_FEATURE = 1e15
+FEATURE_DTYPES = (torch.float32, torch.float16)
+CHUNK_ELEMENTS = 1 << 24
 
 
 def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> None:
@@ -29,7 +33,7 @@ def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> No
 
 def _check_shapes(dataset: NodeDataset, mend: str) -> None:
     x, edge_index, y = dataset.x, dataset.edge_index, dataset.y
-    if x.dim() != 2 or x.dtype != torch.float32:
+    if x.dim() != 2 or x.dtype not in FEATURE_DTYPES:
         raise DatasetError(f"x must be [N, F] float32, not {_kind(x)}. {mend}")
     if dataset.num_nodes == 0:
         raise DatasetError(f"the graph has no nodes. {mend}")
@@ -51,11 +55,18 @@ def _check_edges(edge_index: Tensor, num_nodes: int, mend: str) -> None:
         raise DatasetError(f"edge_index runs from {low} to {high}, outside the nodes 0..{num_nodes - 1}. {mend}")
 
 
+def row_chunks(x: Tensor) -> Iterable[Tensor]:
+    """The rows of features [N, F], some at a time: they may be larger than the memory."""
+    return x.split(max(1, CHUNK_ELEMENTS // max(1, x.size(1))))
+
+
 def _check_features(x: Tensor, mend: str) -> None:
-    broken = int((~torch.isfinite(x).all(dim=1)).sum())
+    broken, largest = 0, 0.0
+    for rows in row_chunks(x):
+        broken += int((~rows.isfinite().all(dim=1)).sum())
+        largest = max(largest, float(rows.abs().max()) if rows.numel() else 0.0)
     if broken:
         raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {mend}")
-    largest = float(x.abs().max()) if x.numel() else 0.0
     if largest > LARGEST_FEATURE:
         raise DatasetError(
             f"the features reach {largest:.3g}; above {LARGEST_FEATURE:.0e} their squares overflow. Divide them, or "

@@ -36,7 +36,8 @@ class GraphTensors(NamedTuple):
 class NodeDataset(NamedTuple):
     """A node classification problem: one graph, one split, one task, one metric.
 
-    x            [N, F] float32, as the loader gives it: not normalised
+    x            [N, F] float32, as the loader gives it: not normalised. May be the map of a file, float32 or float16,
+                 larger than the memory: not to be written to, nor copied as a whole
     edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
     y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel
     num_classes  C

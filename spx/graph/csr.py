@@ -107,15 +107,16 @@ def fingerprint(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def distinct_edges(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def distinct_edges(edge_index: Tensor, num_nodes: int, rows: range | None = None) -> tuple[Tensor, Tensor]:
     """Sort a dataset's edges by attending node, dropping duplicates and self-loops.
 
     Args:
         edge_index: [2, E] int64, source above target, in any order, directed as given.
         num_nodes: N; isolated nodes get an empty row.
+        rows: consecutive attending nodes, whose edges alone are wanted; default: all N.
 
     Returns:
-        `indptr` [N + 1] int64 and `source` [E'] int32, each row ascending, E' <= E.
+        `indptr` [rows + 1] int64 and `source` [E'] int32, each row ascending, E' <= E.
 
     Raises:
         DatasetError: an endpoint lies outside [0, N).
@@ -127,20 +128,33 @@ def distinct_edges(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
                 f"edge_index holds node {low if low < 0 else high}, but the graph has nodes 0 to {num_nodes - 1}. "
                 "Renumber the nodes or pass the right number of nodes."
             )
-    source, target = edge_index
-    proper = source != target
-    key = (target * num_nodes + source)[proper]
+    rows = range(num_nodes) if rows is None else rows
+    key = _keys(edge_index, num_nodes, rows)
     key = key.sort().values  # rebinding frees the unsorted keys: with 100M edges each is 0.8 GB
     if key.numel():
         first = torch.ones_like(key, dtype=torch.bool)
         torch.ne(key[1:], key[:-1], out=first[1:])
         key = key[first]
-    indptr = torch.searchsorted(key, torch.arange(num_nodes + 1, device=key.device) * num_nodes)
+    indptr = torch.searchsorted(key, torch.arange(len(rows) + 1, device=key.device) * num_nodes)
     return indptr, key.remainder_(num_nodes).to(torch.int32)
 
 
+def _keys(edge_index: Tensor, num_nodes: int, rows: range) -> Tensor:
+    """A number for each edge into the rows that isn't a self-loop, by which rows, then sources ascend: int64."""
+    source, target = edge_index
+    wanted = source != target
+    if len(rows) == num_nodes:
+        return (target * num_nodes + source)[wanted]
+    wanted &= (target >= rows.start) & (target < rows.stop)
+    return (target[wanted] - rows.start) * num_nodes + source[wanted]
+
+
 def augment(
-    edge_index: Tensor, num_nodes: int, expander: Tensor | None = None, self_loops: bool = True
+    edge_index: Tensor,
+    num_nodes: int,
+    expander: Tensor | None = None,
+    self_loops: bool = True,
+    rows: range | None = None,
 ) -> AttentionGraph:
     """Graph edges, then expander edges, then the self-loop of each node, as one CSR (method of Exphormer,
     arXiv 2303.06147, without virtual nodes).
@@ -155,22 +169,24 @@ def augment(
         num_nodes: N.
         expander: [N, 2D] int32 table of expander neighbours (`spx.graph.expander`), or None.
         self_loops: whether each node attends to itself.
+        rows: consecutive attending nodes, whose rows alone are built, `expander` being of them; default: all N.
 
     Returns:
-        The graph over M = E' + 2DN (+ N) attention edges.
+        The graph over M = E' + 2DN (+ N) attention edges; of `rows`, with sources among all N nodes.
     """
     device = edge_index.device
-    graph_indptr, graph_source = distinct_edges(edge_index, num_nodes)
+    rows = range(num_nodes) if rows is None else rows
+    graph_indptr, graph_source = distinct_edges(edge_index, num_nodes, rows)
     expander_degree = 0 if expander is None else expander.shape[1]
     added = expander_degree + self_loops
-    indptr = graph_indptr + added * torch.arange(num_nodes + 1, device=device)
-    source = torch.empty(graph_source.numel() + added * num_nodes, dtype=torch.int32, device=device)
+    indptr = graph_indptr + added * torch.arange(len(rows) + 1, device=device)
+    source = torch.empty(graph_source.numel() + added * len(rows), dtype=torch.int32, device=device)
     edge_type = torch.empty(source.numel(), dtype=torch.uint8, device=device)
 
-    rows_a_chunk = max(1, CHUNK_EDGES // max(1, added + graph_source.numel() // max(1, num_nodes)))
+    rows_a_chunk = max(1, CHUNK_EDGES // max(1, added + graph_source.numel() // max(1, len(rows))))
     columns = torch.arange(expander_degree, device=device)
-    for start in range(0, num_nodes, rows_a_chunk):
-        stop = min(start + rows_a_chunk, num_nodes)
+    for start in range(0, len(rows), rows_a_chunk):
+        stop = min(start + rows_a_chunk, len(rows))
         nodes = torch.arange(start, stop, device=device)
         first, last = graph_indptr[start], graph_indptr[stop]
         degrees = graph_indptr[start : stop + 1].diff()
@@ -186,6 +202,6 @@ def augment(
             edge_type[place] = EdgeType.EXPANDER
         if self_loops:
             place = indptr[start + 1 : stop + 1] - 1
-            source[place] = nodes.to(torch.int32)
+            source[place] = (rows.start + nodes).to(torch.int32)
             edge_type[place] = EdgeType.SELF_LOOP
     return AttentionGraph(indptr, source, edge_type)

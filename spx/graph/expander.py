@@ -22,28 +22,43 @@ DENSE_NODES = 64  # up to this size all eigenvalues are computed
 LANCZOS_TOLERANCE = 1e-4  # relative; a gap is compared with a bound that leaves 0.1 of room
 
 
-def hamiltonian_cycles(num_nodes: int, num_cycles: int, generator: torch.Generator) -> Tensor:
-    """Union of random Hamiltonian cycles, each edge in both directions: [N, 2 * num_cycles] int32."""
-    table = torch.empty(num_nodes, 2 * num_cycles, dtype=torch.int32, device=generator.device)
+def hamiltonian_cycles(
+    num_nodes: int, num_cycles: int, generator: torch.Generator, rows: range | None = None
+) -> Tensor:
+    """Union of random Hamiltonian cycles, each edge in both directions: [rows, 2 * num_cycles] int32."""
+    rows = range(num_nodes) if rows is None else rows
+    table = torch.empty(len(rows), 2 * num_cycles, dtype=torch.int32, device=generator.device)
     for cycle in range(num_cycles):
         order = torch.randperm(num_nodes, generator=generator, device=generator.device)
-        table[order, 2 * cycle] = order.roll(-1).to(torch.int32)
-        table[order, 2 * cycle + 1] = order.roll(1).to(torch.int32)
+        node, place = _values_in(order, rows)
+        table[node, 2 * cycle] = order.roll(-1)[place].to(torch.int32)
+        table[node, 2 * cycle + 1] = order.roll(1)[place].to(torch.int32)
     return table
 
 
-def random_permutations(num_nodes: int, num_permutations: int, generator: torch.Generator) -> Tensor:
-    """Random permutations p, each as the edges i - p(i) in both directions: [N, 2 * num_permutations] int32.
+def random_permutations(
+    num_nodes: int, num_permutations: int, generator: torch.Generator, rows: range | None = None
+) -> Tensor:
+    """Random permutations p, each as the edges i - p(i) in both directions: [rows, 2 * num_permutations] int32.
 
     A fixed point of a permutation stands twice in its own row.
     """
-    table = torch.empty(num_nodes, 2 * num_permutations, dtype=torch.int32, device=generator.device)
-    nodes = torch.arange(num_nodes, dtype=torch.int32, device=generator.device)
+    rows = range(num_nodes) if rows is None else rows
+    table = torch.empty(len(rows), 2 * num_permutations, dtype=torch.int32, device=generator.device)
     for column in range(num_permutations):
         image = torch.randperm(num_nodes, generator=generator, device=generator.device)
-        table[:, 2 * column] = image.to(torch.int32)
-        table[image, 2 * column + 1] = nodes
+        node, place = _values_in(image, rows)
+        table[:, 2 * column] = image[rows.start : rows.stop].to(torch.int32)
+        table[node, 2 * column + 1] = torch.arange(num_nodes, device=image.device)[place].to(torch.int32)
     return table
+
+
+def _values_in(order: Tensor, rows: range) -> tuple[Tensor, Tensor | slice]:
+    """The values of `order` that lie in `rows`, counted from its start, and their places."""
+    if len(rows) == order.numel():
+        return order, slice(None)
+    place = ((order >= rows.start) & (order < rows.stop)).nonzero().flatten()
+    return order[place] - rows.start, place
 
 
 def all_pairs(num_nodes: int, device: torch.device | str = "cpu") -> Tensor:
@@ -84,7 +99,12 @@ def required_gap(degree: int) -> float:
 
 
 def build_expander(
-    num_nodes: int, degree: int, seed: int, kind: ExpanderKind = "hamiltonian", device: torch.device | str = "cpu"
+    num_nodes: int,
+    degree: int,
+    seed: int,
+    kind: ExpanderKind = "hamiltonian",
+    device: torch.device | str = "cpu",
+    rows: range | None = None,
 ) -> Tensor:
     """Random expander, the same for the same arguments.
 
@@ -94,9 +114,11 @@ def build_expander(
         seed: of the draw.
         kind: union of "hamiltonian" cycles or of "permutation"s.
         device: where the table is drawn and lies (the draw differs between kinds of device).
+        rows: consecutive nodes, whose rows alone are wanted; default: all N.
 
     Returns:
-        [N, 2D] int32. Up to 100,000 nodes it is redrawn until its spectral gap reaches `required_gap`, at
+        [N, 2D] int32, or those rows of it. Up to 100,000 nodes it is redrawn until its spectral gap reaches
+        `required_gap`, at
         most 100 times, keeping the best.
 
     Raises:
@@ -107,14 +129,20 @@ def build_expander(
         raise ConfigError(f"The expander '{kind}' is unknown. Choose one of {', '.join(draws)}.")
     if degree < 1:
         raise ConfigError(f"The expander degree is {degree}; it must be at least 1 (0 in the data's settings: none).")
+    rows = range(num_nodes) if rows is None else rows
     if num_nodes <= ALL_PAIRS_NODES:
-        return all_pairs(num_nodes, device)
+        return all_pairs(num_nodes, device)[rows.start : rows.stop]
     draw = draws[kind]
     generator = torch.Generator(device).manual_seed(seed)
-    best = draw(num_nodes, degree, generator)
     required = required_gap(2 * degree)
     if num_nodes > SPECTRAL_CHECK_NODES or required <= 0:  # D = 1 is one cycle: its gap is near zero by nature
-        return best
+        return draw(num_nodes, degree, generator, rows)
+    return _best_draw(draw, num_nodes, degree, generator, required)[rows.start : rows.stop]
+
+
+def _best_draw(draw, num_nodes: int, degree: int, generator: torch.Generator, required: float) -> Tensor:
+    """The first table whose spectral gap is the required one, or the best of many."""
+    best = draw(num_nodes, degree, generator)
     best_gap = spectral_gap(best)
     for _ in range(MAX_DRAWS - 1):
         if best_gap >= required:

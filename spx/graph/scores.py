@@ -6,17 +6,23 @@ It holds the attention graph, the scores of every layer, and what they were made
 
 import hashlib
 import json
+import math
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from spx.errors import ArtifactError, DatasetError
-from spx.files import replacing
-from spx.graph.csr import AttentionGraph, fingerprint
+from spx.files import reason, replacing
+from spx.graph.csr import CHUNK_EDGES, AttentionGraph, fingerprint
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "spx"
@@ -72,22 +78,86 @@ def save_scores(path: str | Path, scores: AttentionScores, header: ArtifactHeade
     """Write the artifact whole or not at all: a temporary file beside it takes its name when complete.
 
     Raises:
+        ArtifactError: as `writing_scores`.
+    """
+    graph, scores_LM = scores
+    with writing_scores(path, graph.num_nodes, tuple(scores_LM.shape), header) as file:
+        for place, tensor in zip((*file.graph, file.scores_LM), (*graph, scores_LM), strict=True):
+            place.copy_(tensor.detach())
+    return Path(path)
+
+
+@contextmanager
+def writing_scores(
+    path: str | Path, num_nodes: int, shape: tuple[int, int], header: ArtifactHeader
+) -> Iterator[AttentionScores]:
+    """Give the artifact's tensors as memory-mapped pages of a new file, to be filled in; it takes its name at the end.
+
+    However large the scores are, what is in memory at a time is up to the system.
+
+    Args:
+        path: of the artifact.
+        num_nodes: N.
+        shape: L and M.
+        header: what it is made from.
+
+    Raises:
         ArtifactError: scores that are not finite, a folder that can't be written, a full disk.
     """
-    path = Path(path)
-    tensors = {**scores.graph._asdict(), "scores": scores.scores_LM}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    if not ((tensors["scores"] >= 0) & tensors["scores"].isfinite()).all():
-        raise ArtifactError("The attention scores aren't finite: the estimator diverged. Lower its learning rate.")
-    header = replace(header, fingerprint=_fingerprint(header, *tensors.values()))
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={_HEADER_KEY: json.dumps(asdict(header))})
-    except (OSError, SafetensorError) as error:
+            scores = _map_new_file(temporary, num_nodes, shape, header)
+            yield scores
+            for layer in scores.scores_LM:
+                if not all(((part >= 0) & part.isfinite()).all() for part in layer.split(CHUNK_EDGES)):
+                    raise ArtifactError(
+                        "The attention scores aren't finite: the estimator diverged. Lower its learning rate."
+                    )
+            found = replace(header, fingerprint=_fingerprint(header, *scores.graph, scores.scores_LM))
+            with open(temporary, "r+b") as file:
+                file.write(_encoded_header(num_nodes, shape, found))
+            del scores
+    except OSError as error:
         raise ArtifactError(
-            f"The scores can't be written to {path}: {error}. Free space or choose another folder."
+            f"The scores can't be written to {path}: {reason(error)}. Free space or choose another folder."
         ) from error
-    return path
+
+
+def _map_new_file(path: Path, num_nodes: int, shape: tuple[int, int], header: ArtifactHeader) -> AttentionScores:
+    encoded = _encoded_header(num_nodes, shape, replace(header, fingerprint="0" * 64))
+    layout = _layout(num_nodes, shape)
+    size = len(encoded) + sum(math.prod(shape) * dtype.itemsize for dtype, shape in layout.values())
+    with open(path, "wb") as file:
+        file.write(encoded)
+        if hasattr(os, "posix_fallocate"):  # a disk that is full says so now: a mapped page couldn't
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)
+    tensors, offset = {}, len(encoded)
+    for name, (dtype, shape) in layout.items():
+        mapped = numpy.memmap(path, dtype, "r+", offset, shape) if math.prod(shape) else numpy.empty(shape, dtype)
+        tensors[name] = torch.from_numpy(mapped)
+        offset += mapped.nbytes
+    return AttentionScores(AttentionGraph(*(tensors[name] for name in AttentionGraph._fields)), tensors["scores"])
+
+
+def _layout(num_nodes: int, shape: tuple[int, int]) -> dict[str, tuple[numpy.dtype, tuple[int, ...]]]:
+    """Type and shape of each tensor in the order that they lie in: every one at a multiple of its type's size."""
+    shapes = {"indptr": ("int64", (num_nodes + 1,)), "scores": ("float32", shape)}
+    shapes |= {"source": ("int32", (shape[1],)), "edge_type": ("uint8", (shape[1],))}
+    return {name: (numpy.dtype(dtype), shape) for name, (dtype, shape) in shapes.items()}
+
+
+def _encoded_header(num_nodes: int, shape: tuple[int, int], header: ArtifactHeader) -> bytes:
+    """The head of a safetensors file: its length, then JSON, filled up with spaces to a multiple of 8 bytes."""
+    content: dict[str, object] = {"__metadata__": {_HEADER_KEY: json.dumps(asdict(header))}}
+    names, start = {"int64": "I64", "float32": "F32", "int32": "I32", "uint8": "U8"}, 0
+    for name, (dtype, of_tensor) in _layout(num_nodes, shape).items():
+        stop = start + math.prod(of_tensor) * dtype.itemsize
+        content[name] = {"dtype": names[dtype.name], "shape": of_tensor, "data_offsets": [start, stop]}
+        start = stop
+    encoded = json.dumps(content).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return struct.pack("<Q", len(encoded)) + encoded
 
 
 def read_header(path: str | Path) -> ArtifactHeader:

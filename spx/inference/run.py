@@ -17,7 +17,7 @@ from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
 from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
-from spx.nn.network import GraphNorm
+from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
 
 
@@ -145,7 +145,7 @@ class TrainedRun:
         sources = [CoreNodeBatches(nodes, [tables], x, y) for tables in draws]
         for start in range(0, nodes.numel(), batch_size):
             rows = list(range(start, min(start + batch_size, nodes.numel())))
-            yield (batch for source in sources for batch in source.__getitems__(rows))
+            yield (batch for source in sources for batch in source.__getitem__(rows))
 
     @property
     def _needs_whole_graph(self) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spx.data import GraphData
 from spx.datasets import NodeDataset
+from spx.datasets.checks import FEATURE_DTYPES, row_chunks
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.csr import distinct_edges
 
@@ -92,13 +93,14 @@ def _examples(values) -> str:
 
 
 def check_features(x: Any, dataset: NodeDataset) -> Tensor:
-    """New features [N, F] float32 of the same nodes, on the CPU.
+    """New features [N, F] of the same nodes, float32 or float16, on the CPU.
 
     Raises:
         ConfigError: another shape, no numbers, or some that aren't finite.
     """
     try:
-        x = torch.as_tensor(x).detach().cpu().float()
+        x = torch.as_tensor(x).detach().cpu()
+        x = x if x.dtype in FEATURE_DTYPES else x.float()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"The features aren't an array of numbers ({error}). Give [N, F] float32.") from error
     wanted = (dataset.num_nodes, dataset.num_features)
@@ -107,7 +109,7 @@ def check_features(x: Any, dataset: NodeDataset) -> Tensor:
             f"The features have shape {list(x.shape)}; this run needs {list(wanted)}: a row for each node in the "
             "graph's order, and the columns that it was trained on."
         )
-    if not (finite := x.isfinite().all(1)).all():
+    if not (finite := torch.cat([rows.isfinite().all(1) for rows in row_chunks(x)])).all():
         bad = (~finite).nonzero()[:, 0]
         raise ConfigError(
             f"The features of {bad.numel():,} nodes hold NaN or infinity, such as nodes "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spx.kernels.noise import GAMMA, MIX_1, MIX_2
-from spx.kernels.rows import compile_rows, num_threads, run_over
+from spx.kernels.rows import can_compile, compile_rows, num_threads, run_over
 
 NS_PER_ELEMENT = 2
 
@@ -21,8 +21,11 @@ def dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     Args:
         x: of any shape, float32 or float64, on the CPU.
         p: in [0, 1).
-        seed: [] int64; the same seed gives the same mask.
+        seed: [] int64; the same seed gives the same mask, one of another kind where nothing can be compiled.
     """
+    if not can_compile():
+        kept = torch.rand(x.shape, generator=torch.Generator().manual_seed(int(seed))) >= p
+        return torch.where(kept, x / (1 - p), 0)
     pairs = x.reshape(-1) if x.numel() % 2 == 0 else torch.nn.functional.pad(x.reshape(-1), (0, 1))
     out = torch.empty_like(pairs)
     parts = num_threads(NS_PER_ELEMENT * pairs.numel())

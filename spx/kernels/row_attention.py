@@ -132,7 +132,7 @@ def _(query, key, value, indptr, source, edge_type, edge_scale, edge_bias, tempe
 
 @row_attention_backward.register_fake
 def _(grad_out, out, mass, query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature):
-    return tuple(torch.empty_like(tensor) for tensor in (query, key, value, edge_scale, edge_bias))
+    return tuple(tensor.new_empty(tensor.shape) for tensor in (query, key, value, edge_scale, edge_bias))
 
 
 @row_attention_weights.register_fake

@@ -1,6 +1,7 @@
 """Attention over CSR rows in plain tensor operations, a range of rows at a time: for devices without a compiler.
 
-Holds [M_range, H, D] of one range of rows only; the backward computes the weights again.
+Holds [M_range, H, D] of one range of rows only; the backward computes the weights again. Half precision is computed and
+summed in float32.
 """
 
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def forward(
     temperature: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """See `spx.kernels.row_attention`."""
+    query, key, value = _at_least_fp32(query, key, value)
     out, mass = torch.zeros_like(query), query.new_zeros(query.shape[:2])
     for part in _ranges(query, key, indptr, source, edge_type, edge_scale, edge_bias, temperature):
         here = slice(part.start, part.stop)
@@ -64,6 +66,8 @@ def backward(
     temperature: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See `spx.kernels.row_attention`."""
+    given = query.dtype
+    query, key, value = _at_least_fp32(query, key, value)
     grad_query, grad_key, grad_value, grad_scale, grad_bias = map(
         torch.zeros_like, (query, key, value, edge_scale, edge_bias)
     )
@@ -83,7 +87,7 @@ def backward(
         )
         grad_query[here] = (grad_typed * edge_scale).sum(1)
         grad_scale += (grad_typed * query[here, None]).sum(0)
-    return grad_query, grad_key, grad_value, grad_scale, grad_bias
+    return grad_query.to(given), grad_key.to(given), grad_value.to(given), grad_scale, grad_bias
 
 
 def weights(
@@ -98,6 +102,7 @@ def weights(
     temperature: Tensor,
 ) -> Tensor:
     """See `spx.kernels.row_attention`."""
+    query, key = _at_least_fp32(query, key)
     share = 1 / _positive(mass)
     parts = _ranges(query, key, indptr, source, edge_type, edge_scale, edge_bias, temperature)
     p = [part.mass * share[part.start : part.stop].index_select(0, part.rows) for part in parts]
@@ -126,6 +131,10 @@ def _ranges(
         scores = scores / temperature
         mass = scores.clamp(-SCORE_BOUND, SCORE_BOUND).exp()
         yield RowRange(start, stop, rows, sources, types, typed_query, mass, scores.abs() <= SCORE_BOUND)
+
+
+def _at_least_fp32(*tensors: Tensor) -> list[Tensor]:
+    return [tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors]
 
 
 def _positive(mass: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spx.errors import ConfigError
-from spx.nn.functional import Neighborhood, attend
+from spx.nn.functional import Neighborhood, at_least_fp32, attend
 
 INITIAL_VALUE_SCALE = 0.25
 
@@ -72,7 +72,7 @@ class SparseAttention(nn.Module):
     def values(self, x: Tensor) -> Tensor:
         """V of the nodes `x` [N_in, width]: [N_in, H, D]."""
         value = self._heads(self.value(x))
-        return value if self.value_scale is None else self.value_scale * normalize(value, dim=-1)
+        return value if self.value_scale is None else self.value_scale * normalize(at_least_fp32(value), dim=-1)
 
     def _heads(self, tensor: Tensor) -> Tensor:
         return tensor.unflatten(-1, (self.num_heads, -1))

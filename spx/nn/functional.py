@@ -57,8 +57,8 @@ def attend(
     device = query.device
     with torch.autocast(device.type, enabled=False):
         if device.type != "cuda":  # the CUDA kernel reads half precision as it is and computes in float32
-            query, key, value = map(_at_least_fp32, (query, key, value))
-        edge_scale, edge_bias = _at_least_fp32(edge_scale) / math.sqrt(query.shape[-1]), _at_least_fp32(edge_bias)
+            query, key, value = map(at_least_fp32, (query, key, value))
+        edge_scale, edge_bias = at_least_fp32(edge_scale) / math.sqrt(query.shape[-1]), at_least_fp32(edge_bias)
         temperature = torch.as_tensor(temperature, dtype=edge_scale.dtype, device=device)
         edges = as_rows(neighborhood)
         out, mass = row_attention(query, key, value, *edges, edge_scale, edge_bias, temperature)
@@ -84,7 +84,8 @@ def segment_sum(values: Tensor, indptr: Tensor) -> Tensor:
     return _SegmentSum.apply(values, indptr)
 
 
-def _at_least_fp32(tensor: Tensor) -> Tensor:
+def at_least_fp32(tensor: Tensor) -> Tensor:
+    """The tensor itself, or half precision as float32: for sums and lengths, which autocast may leave in half."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 

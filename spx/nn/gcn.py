@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
+from spx.nn.encoder import FeatureEncoder
 
 
 class GCN(nn.Module):
@@ -38,7 +40,7 @@ class GCN(nn.Module):
         ends = [width, width] if residual else [num_features, num_outputs]
         widths = [ends[0], *[width] * (num_layers - 1), ends[1]]
         self.residual = residual
-        self.encoder = nn.Linear(num_features, width) if residual else nn.Identity()
+        self.encoder = FeatureEncoder(num_features, width) if residual else nn.Identity()
         self.layers = nn.ModuleList(GCNConv(before, after) for before, after in pairwise(widths))
         self.between = nn.ModuleList(
             nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
@@ -50,6 +52,7 @@ class GCN(nn.Module):
         """Logits [N, C] from `x` [N, F] over the edges of the first neighbourhood; GCNConv adds self-loops."""
         edge_index = neighborhoods[0].edge_index()
         h = self.encoder(x)
+        h = h.float() if h.dtype == torch.float16 else h  # GCNConv has float32 weights
         for convolution, between in zip(self.layers, [*self.between, nn.Identity()], strict=False):
             update = between(convolution(h, edge_index))
             h = h + update if self.residual else update

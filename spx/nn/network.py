@@ -1,7 +1,6 @@
 """The graph Transformer. The narrow estimator and the wide network are two settings of it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,37 +8,15 @@ from torch.nn.functional import normalize
 
 from spx.errors import ConfigError
 from spx.graph.csr import NUM_EDGE_TYPES
-from spx.kernels.rows import can_compile
+from spx.graph.sharding import GraphShard
+from spx.kernels.cpu_dropout import dropout
 from spx.nn.attention import SparseAttention
-from spx.nn.functional import Neighborhood
+from spx.nn.collectives import gather_rows
+from spx.nn.encoder import FeatureEncoder
+from spx.nn.functional import Neighborhood, at_least_fp32
+from spx.nn.norms import NormName, make_norm
 
-NormName = Literal["batch", "graph", "none"]
 FAST_DTYPES = (torch.float32, torch.float64)
-
-
-class GraphNorm(nn.Module):
-    """GraphNorm (Cai et al., ICML 2021) of one graph: standardise each channel over the nodes, keeping a learned
-    share of its mean. Statistics are those of the nodes at hand, in training and evaluation alike."""
-
-    def __init__(self, width: int, eps: float = 1e-5):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.mean_scale = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` [N, width]."""
-        centred = x - self.mean_scale * x.mean(0)
-        return self.weight * centred / (centred.square().mean(0) + self.eps).sqrt() + self.bias
-
-
-def make_norm(name: NormName, width: int) -> nn.Module:
-    """Normalisation over nodes: "batch", "graph" or "none"."""
-    norms = {"batch": nn.BatchNorm1d, "graph": GraphNorm, "none": nn.Identity}
-    if name not in norms:
-        raise ConfigError(f"norm is '{name}'. Choose one of {', '.join(norms)}.")
-    return norms[name](width)
 
 
 class Dropout(nn.Dropout):
@@ -47,10 +24,8 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of `x`, of any shape."""
-        if not (self.training and self.p > 0 and x.device.type == "cpu" and x.dtype in FAST_DTYPES and can_compile()):
+        if not (self.training and self.p > 0 and x.device.type == "cpu" and x.dtype in FAST_DTYPES):
             return super().forward(x)
-        from spx.kernels.cpu_dropout import dropout
-
         return dropout(x, self.p, torch.randint(2**62, ()))
 
 
@@ -69,7 +44,7 @@ class HiddenLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, width] to [N, width]."""
         h = self.norm(self.linear(x)).relu()
-        return normalize(h, dim=-1) if self.unit_rows else h
+        return normalize(at_least_fp32(h), dim=-1) if self.unit_rows else h
 
 
 class TransformerLayer(nn.Module):
@@ -159,7 +134,7 @@ class GraphTransformer(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
         self.register_buffer("temperature", torch.ones(()))
-        self.encoder = nn.Linear(num_features, width)
+        self.encoder = FeatureEncoder(num_features, width)
         self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
@@ -169,33 +144,43 @@ class GraphTransformer(nn.Module):
             *(HiddenLayer(width, norm, unit_rows) for _ in range(num_post_layers - 1)), nn.Linear(width, num_outputs)
         )
 
-    def forward(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Tensor:
+    def forward(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Tensor:
         """Logits [B, C] of the nodes that leave the last layer.
 
         Args:
-            x: [N_0, F] features of the nodes that enter the first layer.
-            neighborhoods: L of them, first layer first, or one that all layers share.
+            x: [N_0, F] features of the nodes that enter the first layer, of any floating dtype.
+            neighborhoods: L of them, first layer first, or one that all layers share: a rank's shard of a graph, too.
+                Then the nodes are those of its rows, and all ranks have to call at once.
         """
         h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
-            h, _ = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
+            h, _ = self._pass(layer, h, neighborhood)
         return self.head(h)
 
-    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Iterator[Tensor]:
+    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The weights p of one layer after the other, each [M, H] or [N, K, H]; they carry no gradient."""
         h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
-            h, weights = layer(h, neighborhood, self.edge_embedding.weight, self.temperature, need_weights=True)
+            h, weights = self._pass(layer, h, neighborhood, need_weights=True)
             yield weights
 
-    def layer_inputs(self, x: Tensor, neighborhoods: Sequence[Neighborhood]) -> Iterator[Tensor]:
+    def layer_inputs(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The node states that enter one layer after the other, each [N_l, width]."""
         h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
             yield h
-            h, _ = layer(h, neighborhood, self.edge_embedding.weight, self.temperature)
+            h, _ = self._pass(layer, h, neighborhood)
 
-    def _with_layers(self, neighborhoods: Sequence[Neighborhood]) -> list[tuple[TransformerLayer, Neighborhood]]:
+    def _pass(
+        self, layer: TransformerLayer, h: Tensor, neighborhood: Neighborhood | GraphShard, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        if isinstance(neighborhood, GraphShard):
+            h, neighborhood = gather_rows(h, neighborhood.bounds, neighborhood.rank), neighborhood.graph
+        return layer(h, neighborhood, self.edge_embedding.weight, self.temperature, need_weights)
+
+    def _with_layers(
+        self, neighborhoods: Sequence[Neighborhood | GraphShard]
+    ) -> list[tuple[TransformerLayer, Neighborhood | GraphShard]]:
         if len(neighborhoods) == 1:
             neighborhoods = tuple(neighborhoods) * len(self.layers)
         if len(neighborhoods) != len(self.layers):

@@ -30,7 +30,7 @@ def average_draws(log_probabilities_R: Tensor) -> Tensor:
 
 
 def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tensor:
-    """Mean cross-entropy: over B nodes, or over the B * C binary labels.
+    """Mean cross-entropy: over B nodes, or over the B * C binary labels; 0 for no node.
 
     Args:
         log_probabilities: as `log_probabilities` gives them.
@@ -38,8 +38,8 @@ def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tens
     """
     if task == "multilabel":
         no, yes = log_probabilities.unbind(-2)
-        return -(target * yes + (1 - target) * no).mean()
-    return nll_loss(log_probabilities, target)
+        return -(target * yes + (1 - target) * no).sum() / max(1, target.numel())
+    return nll_loss(log_probabilities, target, reduction="sum") / max(1, target.numel())
 
 
 def class_probabilities(log_probabilities: Tensor, task: TaskName) -> Tensor:

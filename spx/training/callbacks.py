@@ -1,20 +1,16 @@
-"""Callbacks of every run: the best checkpoint, the hand-over of scores, the progress bar."""
+"""Callbacks of every run: the best checkpoint and the progress bar."""
 
 import math
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from tqdm import tqdm
 
-from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
-from spx.run_folder import LAST_CHECKPOINT, SCORES_FILE, run_folder
-from spx.training.estimator import AttentionEstimator
+from spx.run_folder import LAST_CHECKPOINT
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -89,61 +85,6 @@ class BestCheckpoint(ModelCheckpoint):
         here |= {name: moved(state_dict[name]) for name in ("kth_best_model_path", "last_model_path")}
         here["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}
         return {**state_dict, **here}
-
-
-class ScoreHandover(Callback):
-    """After the estimator's fit: the best checkpoint's scores over every attention edge, as one file for stage 2.
-
-    Does nothing for other models. One forward pass in evaluation mode at the temperature that the checkpoint holds.
-
-    Args:
-        path: of the score file; default: `scores.safetensors` in the run's folder, where stage 2 looks for it.
-    """
-
-    def __init__(self, path: str | None = None):
-        self.path = path
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
-        if not isinstance(pl_module, AttentionEstimator) or trainer.fast_dev_run or not best:
-            return
-        folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
-        if not trainer.is_global_zero:
-            return
-        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
-        pl_module.load_state_dict(checkpoint["state_dict"])
-        path = save_scores(
-            self.path or folder / SCORES_FILE,
-            self._compute(pl_module, trainer.datamodule),
-            self._header(trainer, pl_module, checkpoint["epoch"]),
-        )
-        rank_zero_info(f"Attention scores of epoch {checkpoint['epoch']} handed over: {path}")
-
-    @staticmethod
-    def _compute(pl_module: AttentionEstimator, data) -> AttentionScores:
-        was_training, device = pl_module.training, next(pl_module.parameters()).device
-        pl_module.eval()
-        graph = type(data.graph)(*(tensor.to(device) for tensor in data.graph))
-        scores_LM = pl_module.attention_scores(data.dataset.x.to(device), graph)
-        pl_module.train(was_training)
-        return AttentionScores(data.graph, scores_LM)
-
-    @staticmethod
-    def _header(trainer: Trainer, pl_module: AttentionEstimator, epoch: int) -> ArtifactHeader:
-        data = trainer.datamodule
-        return ArtifactHeader(
-            dataset=data.dataset_name,
-            protocol=data.protocol,
-            split=data.split,
-            seed=data.seed,
-            data_fingerprint=data.data_fingerprint,
-            width=pl_module.hparams.width,
-            num_heads=pl_module.hparams.num_heads,
-            metric=pl_module.metric_name,
-            val_metric=trainer.checkpoint_callback.best_metric,
-            epoch=epoch,
-            temperature=pl_module.temperature,
-        )
 
 
 class EpochProgress(ProgressBar):

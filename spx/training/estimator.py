@@ -8,7 +8,9 @@ from torch import Tensor
 
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
-from spx.nn.network import GraphTransformer, NormName
+from spx.graph.sharding import GraphShard
+from spx.nn.network import GraphTransformer
+from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
 from spx.training.task import NodeTask
 
@@ -105,8 +107,11 @@ class AttentionEstimator(NodeTask):
         self.log("temperature", temperature, on_step=False, on_epoch=True, batch_size=1)
 
     @torch.no_grad()
-    def attention_scores(self, x: Tensor, graph: AttentionGraph) -> Tensor:
-        """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M]."""
+    def attention_scores(self, x: Tensor, graph: AttentionGraph | GraphShard) -> Tensor:
+        """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M].
+
+        Of a shard: those of its rows, `x` being their features; all ranks have to call at once.
+        """
         scores_LM = torch.empty(self.num_layers, graph.num_edges, device=x.device)
         for layer, weights in enumerate(self.network.attention_weights(x, (graph,))):
             scores_LM[layer] = weights.mean(-1) if weights.shape[-1] > 1 else weights[:, 0]

@@ -17,6 +17,7 @@ from spx.analysis.rows import select_rows
 from spx.data.batch import Draws
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, EdgeType
+from spx.graph.sharding import GraphShard
 from spx.nn.functional import as_rows
 from spx.nn.network import GraphTransformer
 
@@ -27,7 +28,8 @@ class AttentionMonitor(Callback):
     """Logs entropy, edge-type shares and top-k mass of the attention every few epochs, after a validation batch: never
     in a training step. Does nothing for networks without attention.
 
-    Over a sampled graph (stage 2) the measures are over its K slots a node.
+    Over a sampled graph (stage 2) the measures are over its K slots a node. With several devices they are the mean of
+    all, by the nodes that each looked at.
 
     Args:
         every: epochs between two looks, each for one more forward pass over the first validation batch; 0: never.
@@ -51,14 +53,16 @@ class AttentionMonitor(Callback):
             return
         started = time.perf_counter()
         x, neighborhoods = batch[0].x, batch[0].neighborhoods
+        num_nodes = neighborhoods[0].num_nodes
         neighborhoods = neighborhoods * (pl_module.num_layers if len(neighborhoods) == 1 else 1)
         values = {}
         weights_of_layers = pl_module.network.attention_weights(x, batch[0].neighborhoods)
         for layer, (weights, neighborhood) in enumerate(zip(weights_of_layers, neighborhoods, strict=True), start=1):
-            measured = self._measure(as_rows(neighborhood), weights.mean(-1).flatten())
+            rows = neighborhood.graph if isinstance(neighborhood, GraphShard) else as_rows(neighborhood)
+            measured = self._measure(rows, weights.mean(-1).flatten())
             values |= {f"attention/{name}_layer_{layer}": value for name, value in measured.items()}
         values["attention/seconds"] = time.perf_counter() - started
-        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=num_nodes, sync_dist=True)
 
     def _measure(self, graph: AttentionGraph, weights: Tensor) -> dict[str, Tensor]:
         values = {"entropy": normalized_entropy(graph, weights).nanmean()}

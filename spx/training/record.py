@@ -41,6 +41,12 @@ def peak_cuda_mb() -> float | None:
     return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
 
 
+def _peaks_of_ranks(pl_module: LightningModule) -> list[float]:
+    """Peak resident memory of each process, in MB."""
+    peaks = pl_module.all_gather(torch.tensor(peak_rss_mb(), device=pl_module.device))
+    return peaks.flatten().tolist()
+
+
 class RunRecord(Callback):
     """Times the epochs, logs memory, and writes the run's record at the end of fit and of test.
 
@@ -132,6 +138,7 @@ class RunRecord(Callback):
             "seed": data.seed,
             "metric": pl_module.metric_name,
             "num_nodes": data.dataset.num_nodes,
+            "devices": trainer.world_size,
             "num_parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "scores": getattr(data, "scores_path", None),
             "scores_fingerprint": getattr(data, "scores_fingerprint", None),
@@ -149,10 +156,12 @@ class RunRecord(Callback):
         return torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        folder = run_folder(trainer)
+        folder, peaks = run_folder(trainer), _peaks_of_ranks(pl_module)
         if trainer.fast_dev_run or not trainer.is_global_zero:
             return
-        self._record |= {"folder": str(folder), "peak_rss_mb": peak_rss_mb(), "peak_cuda_mb": peak_cuda_mb()}
+        self._record |= {"folder": str(folder), "peak_rss_mb": max(peaks), "peak_cuda_mb": peak_cuda_mb()}
+        if len(peaks) > 1:
+            self._record["peak_rss_mb_of_ranks"] = peaks
         try:
             write_json(folder / RECORD_FILE, self._record)
         except OSError as error:

@@ -50,16 +50,17 @@ class RunLock(Callback):
 
     def __init__(self) -> None:
         self._lock: FileLock | None = None
+        self._folder: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
+        self._folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
         if stage == "fit" and trainer.is_global_zero and not trainer.fast_dev_run:
-            self._lock = lock_run(folder)
+            self._lock = lock_run(self._folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._lock is None:
             return
-        folder = run_folder(trainer)
+        folder = self._folder  # not asked again: the other ranks don't answer any more
         if isinstance(exception, KeyboardInterrupt | SystemExit) and trainer.state.fn == "fit":
             kept = f"checkpoint {folder / LAST_CHECKPOINT}" if (folder / LAST_CHECKPOINT).is_file() else "no checkpoint"
             rank_zero_info(

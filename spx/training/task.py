@@ -16,6 +16,9 @@ from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
 from spx.data.batch import Draws, NodeBatch
 from spx.errors import ConfigError
+from spx.graph.sampling import draw_seed
+from spx.nn.collectives import share_of_ranks, sum_over_ranks
+from spx.nn.norms import normalize_over_ranks
 from spx.nn.objectives import (
     TaskName,
     average_draws,
@@ -25,8 +28,9 @@ from spx.nn.objectives import (
     positive_scores,
 )
 
-RANDOM_STATE = "random_state"
-"""Key in a checkpoint."""
+DROPOUT_STREAM = -2
+"""Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
+count down."""
 
 
 def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
@@ -84,7 +88,7 @@ class NodeTask(L.LightningModule):
                 "lr must be above 0, the others at least 0."
             )
         self.network = network
-        self._random_state: list[Tensor] | None = None
+        self._seed: int | None = None
         self._finite: Tensor | None = None
         self.task: TaskName = task
         self.metric_name = metric
@@ -101,21 +105,16 @@ class NodeTask(L.LightningModule):
         """Log key whose highest value marks the best checkpoint."""
         return f"val/{self.metric_name}"
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the random streams, which Lightning leaves out: dropout goes on where it stopped."""
-        checkpoint[RANDOM_STATE] = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    def setup(self, stage: str) -> None:
+        """Let norms share their statistics over the ranks, if there are several."""
+        normalize_over_ranks(self.network, sharded=getattr(self.trainer.datamodule, "is_sharded", False))
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._random_state = checkpoint.get(RANDOM_STATE)
+    def on_fit_start(self) -> None:
+        self._seed = torch.initial_seed()
 
     def on_train_epoch_start(self) -> None:
-        """Take up the random streams of the checkpoint that the fit went on from, if it did."""
-        if self._random_state is not None:
-            cpu, *cuda = (state.cpu() for state in self._random_state)
-            torch.set_rng_state(cpu)
-            if len(cuda) == torch.cuda.device_count():
-                torch.cuda.set_rng_state_all(cuda)
-            self._random_state = None
+        """Seed dropout by (seed, epoch, rank): a fit that goes on repeats it, and no two ranks drop the same."""
+        torch.manual_seed(draw_seed(self._seed, self.current_epoch, DROPOUT_STREAM - self.global_rank))
 
     def on_validation_epoch_end(self) -> None:
         """Refuse to go on with losses that aren't finite; the best checkpoint stays what it was.
@@ -123,7 +122,7 @@ class NodeTask(L.LightningModule):
         Raises:
             ConfigError: training diverged.
         """
-        if self._finite is not None and not bool(self._finite):  # the one place that waits for the device
+        if self._finite is not None and sum_over_ranks((~self._finite).float()) > 0:  # the one place that waits
             raise ConfigError(
                 f"The loss isn't finite any more in epoch {self.current_epoch}: the training diverged. Lower "
                 f"--model.lr (it is {self.lr}), or bring the features to similar ranges."
@@ -138,7 +137,7 @@ class NodeTask(L.LightningModule):
         logp = log_probabilities(self(batch), self.task)
         loss = node_loss(logp, batch.y, self.task)
         self._log("train", "fit", loss, logp.detach(), batch.y)
-        return loss
+        return loss * share_of_ranks(batch.y)
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
         self._evaluate("val", draws)
@@ -172,9 +171,10 @@ class NodeTask(L.LightningModule):
         self._finite = finite if self._finite is None else self._finite & finite
         metric = self.metrics[metric_part]
         ranked = self.metric_name == "roc_auc"
-        metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
+        if size or ranked:  # a rank may have no node: accuracy can't take none, a ranking has to gather something
+            metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
         on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "prog_bar": True}
-        self.log(f"{part}/loss", loss, **on_epoch)
+        self.log(f"{part}/loss", loss, sync_dist=True, **on_epoch)
         self.log(f"{part}/{self.metric_name}", metric, **on_epoch)
 
     def configure_optimizers(self) -> dict[str, Any]:

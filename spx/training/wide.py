@@ -1,7 +1,8 @@
 """Stage 2 and the baselines: wide networks that are trained for their predictions."""
 
 from spx.nn.gcn import GCN
-from spx.nn.network import GraphTransformer, NormName
+from spx.nn.network import GraphTransformer
+from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
 from spx.training.task import NodeTask
 

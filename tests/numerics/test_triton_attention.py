@@ -270,6 +270,29 @@ def test_half_precision_inputs(interpreted: Run, dtype: torch.dtype, layout: str
     )
 
 
+def sums_of_ten_thousand(dtype: torch.dtype) -> tuple[float, float, float]:
+    """mass and out of a row that attends to 10,000 ones alike; dV of a node that 10,000 rows attend to alone."""
+    module = import_module(MODULE)
+    number, constants = 10_000, (torch.ones(3, 1, 1), torch.zeros(3, 1), torch.tensor(1.0))
+    one, many = torch.zeros(1, 1, 1, dtype=dtype), torch.zeros(number, 1, 1, dtype=dtype)
+    types = torch.zeros(number, dtype=torch.uint8)
+    to_many = torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), types
+    to_one = torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), types
+    out, mass = module.forward(one, many, many + 1, *to_many, *constants)
+    arguments = many, one, one + 1, *to_one, *constants
+    forward = module.forward(*arguments)
+    grad_value = module.backward(torch.ones_like(forward[0]), *forward, *arguments)[2]
+    return float(mass), float(out), float(grad_value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_ten_thousand_ones_sum_to_ten_thousand(interpreted: Run, dtype: torch.dtype) -> None:
+    """In bfloat16 they would sum to 256. The gradient is rounded to its input's precision once, at the end."""
+    mass, out, gradient = interpreted(sums_of_ten_thousand, dtype)
+    assert (mass, out) == (10_000, 1)
+    assert gradient == pytest.approx(10_000, rel=torch.finfo(dtype).eps)
+
+
 def strides_make_no_difference() -> None:
     module = import_module(MODULE)
     leaves, rows = inputs(5, 3, 4), rows_of([10] * 5)

@@ -18,7 +18,7 @@ class OwnGraph(NamedTuple):
 
     edge_index  [2, E] int64, within 0..N-1
     labels      of all N nodes
-    x           [N, F] float32; None: no features
+    x           [N, F] float32, or float16 on disk; None: no features
     masks       train, validation and test, each [S, N] bool; None: the files hold no split
     node_ids    [N] strings or int64, all different; None: 0 to N - 1
     """

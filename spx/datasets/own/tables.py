@@ -1,4 +1,4 @@
-"""A folder of two tables: nodes.csv or .parquet, and edges.csv or .parquet."""
+"""A folder of two tables, nodes.csv or .parquet and edges.csv or .parquet, and maybe features.npy."""
 
 import logging
 from pathlib import Path
@@ -11,10 +11,12 @@ from torch import Tensor
 from spx.datasets.own.features import table_features
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
+from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.sheet import find_sheet, read_sheet
 from spx.datasets.own.wording import listed, shown
 from spx.datasets.types import Split
 from spx.errors import DatasetError
+from spx.naming import FEATURES_FILE
 
 if TYPE_CHECKING:
     import polars
@@ -39,7 +41,20 @@ def read_folder(folder: Path, categorical: tuple[str, ...]) -> OwnGraph:
     masks = _masks(nodes[SPLIT], f"{nodes_file.name}: column {SPLIT!r}") if SPLIT in nodes.columns else None
     x = table_features(nodes.drop(ID, LABEL, SPLIT, *several, strict=False), categorical, nodes_file.name)
     del nodes
+    x = _with_file(x, folder / FEATURES_FILE, len(ids), nodes_file.name)
     return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids)
+
+
+def _with_file(x: Tensor | None, file: Path, num_nodes: int, table_name: str) -> Tensor | None:
+    """The table's features, or those of the file if it is there."""
+    if not file.exists():
+        return x
+    if x is not None:
+        raise DatasetError(
+            f"{table_name} has features ({x.size(1)} columns) and {file.name} has too: keep one kind, and in the table "
+            f"{ID}, {LABEL} and {SPLIT} alone"
+        )
+    return mapped_features(file, num_nodes)
 
 
 def _node_ids(column: "polars.Series", file_name: str) -> "polars.Series":

@@ -29,12 +29,13 @@ def make(scores: Path) -> Callable[..., ResampledGraphData]:
 
 
 def at_epoch(
-    data: GraphData, epoch: int = 0, *, world_size: int = 1, num_layers: int = 2, reload: int = 1
+    data: GraphData, epoch: int = 0, *, world_size: int = 1, rank: int = 0, num_layers: int = 2, reload: int = 1
 ) -> GraphData:
-    """The data as a Trainer holds them."""
+    """The data as a rank's Trainer holds them."""
     data.trainer = SimpleNamespace(
         current_epoch=epoch,
         world_size=world_size,
+        global_rank=rank,
         reload_dataloaders_every_n_epochs=reload,
         lightning_module=SimpleNamespace(num_layers=num_layers),
     )

@@ -80,7 +80,7 @@ def test_the_dataset_is_loaded_once_and_not_before_it_is_needed(monkeypatch: pyt
         return "a dataset"
 
     monkeypatch.setattr(graph_data, "load_dataset", load)
-    data = AugmentedGraphData("toy", "elsewhere", "paper", 7, undirected=True)
+    data = AugmentedGraphData("toy", data_dir="elsewhere", protocol="paper", split=7, undirected=True)
     assert asked == []
     assert (data.dataset, data.dataset) == ("a dataset", "a dataset")
     assert asked == [("toy", "elsewhere", "paper", 7, OwnSettings(undirected=True))]
@@ -96,7 +96,7 @@ def test_a_negative_expander_degree_is_refused() -> None:
         AugmentedGraphData("toy", expander_degree=-1)
 
 
-def test_several_devices_are_refused(toy: NodeDataset) -> None:
+def test_several_devices_must_split_the_graph(toy: NodeDataset) -> None:
     at_epoch(AugmentedGraphData("toy")).setup("fit")
-    with pytest.raises(ConfigError, match=r"AugmentedGraphData .*whole graph .*2 devices .*--trainer\.devices 1"):
+    with pytest.raises(ConfigError, match=r"2 devices .*whole graph.*--data\.shard true.*--trainer\.devices 1"):
         at_epoch(AugmentedGraphData("toy"), world_size=2).setup("fit")

@@ -22,6 +22,29 @@ def test_each_training_node_is_judged_once_an_epoch(toy: NodeDataset, make: Make
     assert torch.cat([batch.nodes for batch in batches]).sort().values.equal(toy.split.train)
 
 
+@pytest.mark.parametrize("batch_size", [None, 8])
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_ranks_of_a_batch_share_its_core_nodes(make: Make, ranks: int, batch_size: int | None) -> None:
+    alone = list(at_epoch(make(batch_size=batch_size or 40), 2).train_dataloader())
+    loaders = [at_epoch(make(batch_size=batch_size), 2, world_size=ranks, rank=rank) for rank in range(ranks)]
+    shares = list(zip(*(loader.train_dataloader() for loader in loaders), strict=True))
+    assert len(shares) == len(alone)
+    for batch, parts in zip(alone, shares, strict=True):
+        assert torch.cat([part.nodes for part in parts]).sort().values.equal(batch.nodes.sort().values)
+
+
+@pytest.mark.parametrize("part", ["val", "test", "predict"])
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_the_ranks_judge_each_node_once_in_evaluation(
+    toy: NodeDataset, make: Make, part: str, batch_size: int | None
+) -> None:
+    ranks = [at_epoch(make(batch_size=batch_size), world_size=3, rank=rank) for rank in range(3)]
+    draws = [list(getattr(data, f"{part}_dataloader")()) for data in ranks]
+    nodes = torch.arange(90) if part == "predict" else getattr(toy.split, part)
+    assert len({len(each) for each in draws}) == 1, "as many batches on every rank"
+    assert torch.cat([batch.nodes for each in draws for (batch,) in each]).sort().values.equal(nodes.sort().values)
+
+
 @pytest.mark.parametrize("part", ["val", "test", "predict"])
 def test_evaluation_judges_the_nodes_in_their_order(toy: NodeDataset, make: Make, part: str) -> None:
     draws = list(getattr(make(0, batch_size=5, eval_batch_size=7), f"{part}_dataloader")())

@@ -198,7 +198,7 @@ def test_a_trainer_that_would_keep_the_first_graph_is_refused(make: Make) -> Non
     at_epoch(make(), reload=0).setup("test")
 
 
-def test_several_devices_need_batches_of_core_nodes(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"whole graph .*2 devices .*--data\.batch_size"):
-        at_epoch(make(), world_size=2).setup("fit")
-    at_epoch(make(batch_size=8), world_size=2).setup("fit")
+def test_a_batch_has_a_core_node_for_each_device_at_least(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"batch_size is 3, .* 4 devices"):
+        at_epoch(make(batch_size=3), world_size=4).setup("fit")
+    at_epoch(make(batch_size=4), world_size=4).setup("fit")

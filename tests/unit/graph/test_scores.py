@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from spx.errors import ArtifactError
 from spx.graph import scores as scores_module
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
-from spx.graph.scores import FORMAT_VERSION, ArtifactHeader, AttentionScores, load_scores, read_header, save_scores
+from spx.graph.scores import (
+    FORMAT_VERSION,
+    ArtifactHeader,
+    AttentionScores,
+    load_scores,
+    read_header,
+    save_scores,
+    writing_scores,
+)
 
 HEADER = ArtifactHeader("actor", "paper", 2, 5, "abc", 4, 1, "accuracy", 0.375, 17, 0.45)
 AGAIN = "Run the estimator's fit again"
@@ -120,13 +129,21 @@ def test_a_new_save_replaces_the_old_file_alone(path: Path) -> None:
 def test_a_crash_while_writing_leaves_the_old_file_and_nothing_else(
     path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def half(_tensors: object, file: str, **_kwargs: object) -> None:
-        Path(file).write_bytes(b"half of it")
+    def half(file: Path, *_: object) -> None:
+        file.write_bytes(b"half of it")
         raise error
 
-    monkeypatch.setattr(scores_module, "save_file", half)
+    monkeypatch.setattr(scores_module, "_map_new_file", half)
     with pytest.raises((ArtifactError, KeyboardInterrupt)):
         save_scores(path, scores_of(1), HEADER)
+    assert same(load_scores(path)[0], scores_of())
+    assert [child.name for child in path.parent.iterdir()] == [path.name]
+
+
+def test_a_crash_while_the_tensors_are_filled_in_leaves_the_old_file_and_nothing_else(path: Path) -> None:
+    graph, scores_LM = scores_of(1)
+    with pytest.raises(KeyboardInterrupt), writing_scores(path, graph.num_nodes, tuple(scores_LM.shape), HEADER):
+        raise KeyboardInterrupt
     assert same(load_scores(path)[0], scores_of())
     assert [child.name for child in path.parent.iterdir()] == [path.name]
 
@@ -227,7 +244,7 @@ def damaged_in(name: str) -> AttentionScores:
         "edge_type": AttentionScores(graph._replace(edge_type=graph.edge_type + 3), scores.scores_LM),
         "indptr": AttentionScores(graph._replace(indptr=graph.indptr.flip(0)), scores.scores_LM),
         "dtype": AttentionScores(graph._replace(source=graph.source.long()), scores.scores_LM),
-        "scores": AttentionScores(graph, scores.scores_LM[:, : edges - 1]),
+        "scores": AttentionScores(graph, scores.scores_LM[:, : edges - 1].contiguous()),
         "layers": AttentionScores(graph, scores.scores_LM[0]),
     }[name]
 
@@ -235,7 +252,9 @@ def damaged_in(name: str) -> AttentionScores:
 @pytest.mark.parametrize("name", ["source", "edge_type", "indptr", "dtype", "scores", "layers"])
 def test_a_graph_that_would_lead_a_kernel_astray_is_refused(tmp_path: Path, name: str) -> None:
     """Whole and with a right fingerprint, as somebody may make it on purpose."""
-    path = save_scores(tmp_path / "scores.safetensors", damaged_in(name), HEADER)
+    path, (graph, scores_LM) = tmp_path / "scores.safetensors", damaged_in(name)
+    header = replace(HEADER, fingerprint=scores_module._fingerprint(HEADER, *graph, scores_LM))
+    rewrite(path, {**graph._asdict(), "scores": scores_LM}, asdict(header))
     with pytest.raises(ArtifactError, match=r"holds no valid graph|holds scores of shape"):
         load_scores(path)
 

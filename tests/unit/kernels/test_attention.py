@@ -68,6 +68,53 @@ def test_large_sums_of_type_gradients_keep_their_digits() -> None:
     torch.testing.assert_close(grads[3][0, 0, 0], expected, rtol=1e-5, atol=0)
 
 
+def ten_thousand_neighbours(dtype: torch.dtype) -> Inputs:
+    """A row that attends to 10,000 nodes alike; their values are 1."""
+    number = 10_000
+    query, key, value = torch.zeros(1, 2, 4), torch.zeros(number, 2, 4), torch.ones(number, 2, 4)
+    edges = torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
+    constants = torch.ones(3, 2, 4), torch.zeros(3, 2), torch.tensor(1.0)
+    return *(tensor.to(dtype) for tensor in (query, key, value)), *edges, *constants
+
+
+def ten_thousand_rows(dtype: torch.dtype) -> Inputs:
+    """10,000 rows that attend to one node alone."""
+    number = 10_000
+    query, key, value = torch.zeros(number, 2, 4), torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
+    edges = torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
+    constants = torch.ones(3, 2, 4), torch.zeros(3, 2), torch.tensor(1.0)
+    return *(tensor.to(dtype) for tensor in (query, key, value)), *edges, *constants
+
+
+EACH_IN_ITS_PRECISIONS = [
+    (cpu_attention, torch.float32),
+    (torch_attention, torch.float32),
+    (torch_attention, torch.bfloat16),
+    (torch_attention, torch.float16),
+]
+
+
+@pytest.mark.parametrize(("module", "dtype"), EACH_IN_ITS_PRECISIONS)
+def test_ten_thousand_ones_sum_to_ten_thousand(module, dtype: torch.dtype) -> None:
+    """In bfloat16 they would sum to 256. Triton's are in `tests/numerics`."""
+    arguments = ten_thousand_neighbours(dtype)
+    out, mass = module.forward(*arguments)
+    assert out.dtype == mass.dtype == torch.float32
+    assert torch.equal(mass, torch.full((1, 2), 10_000.0))
+    assert torch.equal(out, torch.ones(1, 2, 4))
+    query, key, _, *rest = arguments
+    weights = module.weights(mass, query, key, *rest)
+    torch.testing.assert_close(weights, torch.full((10_000, 2), 1e-4), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("module", "dtype"), EACH_IN_ITS_PRECISIONS)
+def test_ten_thousand_gradients_sum_to_ten_thousand(module, dtype: torch.dtype) -> None:
+    arguments = ten_thousand_rows(dtype)
+    out, mass = module.forward(*arguments)
+    _, _, grad_value, *_ = module.backward(torch.ones_like(out), out, mass, *arguments)
+    assert torch.equal(grad_value, torch.full((1, 2, 4), 10_000.0).to(dtype))
+
+
 def test_the_operators_keep_the_rules_of_torch() -> None:
     arguments = inputs(20, 25)
     leaves = [

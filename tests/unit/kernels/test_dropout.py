@@ -62,11 +62,24 @@ def test_the_module_follows_the_global_seed_and_training_alone() -> None:
     assert torch.equal(Dropout(0.0)(x), x)
 
 
-@pytest.mark.parametrize("reason", ["dtype", "compiler"])
-def test_where_the_kernel_does_not_serve_torchs_own_does(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    x = torch.ones(1000, dtype=torch.bfloat16 if reason == "dtype" else torch.float32)
-    if reason == "compiler":
-        monkeypatch.setattr("spx.nn.network.can_compile", lambda: False)
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spx.kernels.cpu_dropout.can_compile", lambda: False)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_law_and_the_gradients_mask_without_a_compiler() -> None:
+    x = torch.ones(200_001, requires_grad=True)
+    out = dropout(x, 0.3, seed())
+    assert out.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert abs(float((out == 0).double().mean()) - 0.3) < 5 * (0.21 / x.numel()) ** 0.5
+    assert torch.equal(torch.autograd.grad(out.sum(), x)[0], out)
+    assert torch.equal(dropout(x, 0.3, seed()), out)
+    assert not torch.equal(dropout(x, 0.3, seed(4)), out)
+
+
+def test_torchs_own_serves_half_precision() -> None:
+    x = torch.ones(1000, dtype=torch.bfloat16)
     torch.manual_seed(0)
     out = Dropout(0.5)(x)
     torch.manual_seed(0)

@@ -11,7 +11,8 @@ from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.attention import INITIAL_VALUE_SCALE, SparseAttention
 from spx.nn.functional import Neighborhood, segment_sum
-from spx.nn.network import GraphNorm, GraphTransformer, HiddenLayer, make_norm
+from spx.nn.network import GraphTransformer, HiddenLayer
+from spx.nn.norms import BatchNorm, GraphNorm, make_norm
 
 NUM_NODES, NUM_FEATURES, NUM_OUTPUTS = 20, 6, 3
 
@@ -211,7 +212,7 @@ def test_graph_norm_starts_as_standardisation() -> None:
 
 
 def test_make_norm() -> None:
-    kinds = {"batch": nn.BatchNorm1d, "graph": GraphNorm, "none": nn.Identity}
+    kinds = {"batch": BatchNorm, "graph": GraphNorm, "none": nn.Identity}
     assert all(type(make_norm(name, 4)) is kind for name, kind in kinds.items())
     with pytest.raises(ConfigError, match=r"norm is 'layer'\. Choose one of batch, graph, none"):
         make_norm("layer", 4)

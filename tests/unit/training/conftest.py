@@ -14,7 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData, graph_data
 from spx.datasets import NodeDataset
 from spx.training import AttentionEstimator, NodeTask, Spexphormer
-from spx.training.callbacks import BestCheckpoint, ScoreHandover
+from spx.training.callbacks import BestCheckpoint
+from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 

@@ -9,7 +9,8 @@ import torch
 from spx.graph.scores import load_scores
 from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
-from spx.training.callbacks import BestCheckpoint, EpochProgress, ScoreHandover
+from spx.training.callbacks import BestCheckpoint, EpochProgress
+from spx.training.handover import ScoreHandover
 
 from .conftest import Peak, Run, augmented, estimator, scalars, train, wide
 

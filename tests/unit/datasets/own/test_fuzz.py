@@ -32,6 +32,12 @@ def folder_of_numbers(folder: Path) -> list[Path]:
     return [folder / "nodes.csv", folder / "edges.csv"]
 
 
+def folder_with_features(folder: Path) -> list[Path]:
+    write_folder(folder, size=None)
+    np.save(folder / "features.npy", np.arange(4 * NUM_NODES, dtype=np.float32).reshape(NUM_NODES, 4))
+    return [folder / "features.npy", folder / "nodes.csv"]
+
+
 def npz(folder: Path) -> list[Path]:
     folder.mkdir()
     np.savez(folder / "graph.npz", **arrays(**masks(), node_ids=np.array(IDS), class_names=np.array(["a", "b", "c"])))
@@ -55,7 +61,15 @@ def saved(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("make", "times"), [(folder_of_names, 450), (folder_of_numbers, 450), (npz, 350), (npz_packed, 250), (saved, 500)]
+    ("make", "times"),
+    [
+        (folder_of_names, 450),
+        (folder_of_numbers, 450),
+        (folder_with_features, 250),
+        (npz, 350),
+        (npz_packed, 250),
+        (saved, 500),
+    ],
 )
 def test_damaged_files(make: Callable[[Path], list[Path]], times: int, tmp_path: Path) -> None:
     logging.disable()  # warnings of columns whose names were hit

@@ -1,0 +1,117 @@
+"""Both stages by the command line on one, two and three processes: the same losses, metrics and scores."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from integration.processes import run_spx, write_graph, write_own_configs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from spx.files import read_json
+from spx.graph.scores import load_scores
+
+RANKS = [2, 3]
+SETTINGS = ("--trainer.precision", "64-true", "--trainer.max_epochs", "10", "--model.dropout", "0")
+WIDE = ("--model.norm", "none", "--data.batch_size", "50", "--then_test", "true")
+
+
+class Runs(NamedTuple):
+    """Folder of the runs of `ranks` processes."""
+
+    home: Path
+
+    def folder(self, name: str, ranks: int) -> Path:
+        return self.home / f"runs{ranks}" / "own" / name / "version_0"
+
+    def curves(self, name: str, ranks: int) -> dict[str, list[float]]:
+        """The logged losses, metrics and looks at the attention."""
+        events = EventAccumulator(str(self.folder(name, ranks)))
+        events.Reload()
+        tags = [tag for tag in events.Tags()["scalars"] if tag.split("/")[0] in ("train", "val", "test", "attention")]
+        return {tag: [event.value for event in events.Scalars(tag)] for tag in tags if tag != "attention/seconds"}
+
+
+def fit(home: Path, name: str, ranks: int, *arguments: str) -> None:
+    several = ("--trainer.strategy", "ddp", "--trainer.devices", str(ranks)) if ranks > 1 else ()
+    result = run_spx(
+        "fit", "--config", f"{name}.yaml", "--runs_dir", f"runs{ranks}", *SETTINGS, *arguments, *several, cwd=home
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    home = tmp_path_factory.mktemp("ranks")
+    write_own_configs(home, write_graph(home / "own.npz"))
+    for ranks in (1, *RANKS):
+        fit(home, "estimator", ranks, "--data.shard", "true")
+        scores = home / "runs1" / "own" / "estimator" / "version_0" / "scores.safetensors"
+        fit(home, "wide", ranks, *WIDE, "--data.scores", str(scores))
+    return Runs(home)
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+@pytest.mark.parametrize("name", ["estimator", "wide"])
+def test_losses_and_metrics_are_those_of_one_process(runs: Runs, name: str, ranks: int) -> None:
+    alone, several = (runs.curves(name, each) for each in (1, ranks))
+    assert alone.keys() == several.keys()
+    assert len(alone["val/loss"]) == 10
+    assert ("test/accuracy" in alone) == (name == "wide")
+    for tag, values in alone.items():
+        if not tag.startswith("attention") or name == "estimator":  # stage 2's are of the ranks' first batches
+            assert several[tag] == pytest.approx(values, rel=1e-5, abs=1e-6), tag
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_scores_are_those_of_one_process(runs: Runs, ranks: int) -> None:
+    (alone, header), (several, its_header) = (
+        load_scores(runs.folder("estimator", each) / "scores.safetensors") for each in (1, ranks)
+    )
+    assert all(a.equal(b) for a, b in zip(alone.graph, several.graph, strict=True)), "the whole graph, in its order"
+    torch.testing.assert_close(several.scores_LM, alone.scores_LM, rtol=1e-5, atol=1e-7)
+    assert (its_header.epoch, its_header.temperature) == (header.epoch, header.temperature)
+
+
+@pytest.mark.parametrize("name", ["estimator", "wide"])
+def test_the_record_counts_the_whole_graph_and_every_process(runs: Runs, name: str) -> None:
+    alone, several = (read_json(runs.folder(name, ranks) / "run.json") for ranks in (1, 3))
+    assert several["augmented_edges"] == alone["augmented_edges"]
+    assert (alone["devices"], several["devices"]) == (1, 3)
+    assert len(several["peak_rss_mb_of_ranks"]) == 3
+    assert several["peak_rss_mb"] == max(several["peak_rss_mb_of_ranks"])
+
+
+@pytest.mark.parametrize("name", ["estimator", "wide"])
+def test_only_one_process_writes(runs: Runs, name: str) -> None:
+    """One run, with the files of a run on one process."""
+
+    def files(ranks: int) -> list[str]:
+        folder = runs.folder(name, ranks).parent
+        paths = (str(path.relative_to(folder)) for path in folder.rglob("*") if "events" not in path.name)
+        return sorted(paths)
+
+    assert files(3) == files(1)
+    events = {ranks: len(list(runs.folder(name, ranks).glob("events*"))) for ranks in (1, 3)}
+    assert events[3] == events[1]
+    assert yaml.safe_load((runs.folder(name, 3) / "config.yaml").read_text())["trainer"]["devices"] == "3"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
+    """Ranked by ROC-AUC, and by accuracy."""
+    with np.load(write_graph(tmp_path / "random.npz")) as file:
+        arrays = dict(file)
+    first = np.arange(len(arrays["y"])) < 60
+    masks = {"train_mask": ~first, "val_mask": first & (np.arange(len(first)) % 2 == 0)}
+    masks["test_mask"] = first & ~masks["val_mask"]
+    np.savez(tmp_path / "own.npz", **{**arrays, "y": arrays["y"] % classes}, **masks)
+    write_own_configs(tmp_path, tmp_path / "own.npz")
+    metric = ("--data.metric", "roc_auc" if classes == 2 else "accuracy", "--data.shard", "true")
+    records = []
+    for ranks in (1, 2):
+        fit(tmp_path, "estimator", ranks, *metric, "--trainer.max_epochs", "3")
+        records.append(read_json(Runs(tmp_path).folder("estimator", ranks) / "run.json"))
+    assert records[1]["val"] == pytest.approx(records[0]["val"], abs=1e-6)
