@@ -36,6 +36,7 @@ class ResampledGraphData(GraphData):
             split and seed.
         runs_dir: folder of all runs, where score files are looked for.
         sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
+        graph_first: whether a node takes its graph edges before all others, which fill the slots that are left.
         resample_every: epochs between draws.
         batch_size: core nodes of a batch, at least 2, on all devices together: each takes its share of them, so that
             training is the same for any number of devices. Default: all nodes of the graph in one batch.
@@ -54,6 +55,7 @@ class ResampledGraphData(GraphData):
         scores: str | None = None,
         runs_dir: str = "lightning_logs",
         sampler: SamplerName = "attention",
+        graph_first: bool = False,
         resample_every: int = 1,
         batch_size: int | None = None,
         eval_batch_size: int | None = None,
@@ -71,6 +73,7 @@ class ResampledGraphData(GraphData):
             if number is not None and number < least:
                 raise ConfigError(f"{name} is {number}; it must be at least {least}.")
         self.k, self.scores_path, self.runs_dir, self.sampler = list(k), scores, runs_dir, sampler
+        self.graph_first = graph_first
         self.resample_every, self.eval_samples, self.num_workers = resample_every, eval_samples, num_workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.resampling_seconds = 0.0
@@ -152,7 +155,9 @@ class ResampledGraphData(GraphData):
         graph = self.graph if self.scores is None else self.scores.graph
         weights = [None] * len(self.k) if self.scores is None else self.scores.scores_LM
         return tuple(
-            sample_neighbors(graph, weights[layer], k, draw_seed(self.seed, number, layer), self.sampler)
+            sample_neighbors(
+                graph, weights[layer], k, draw_seed(self.seed, number, layer), self.sampler, self.graph_first
+            )
             for layer, k in enumerate(self.k)
         )
 

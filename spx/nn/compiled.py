@@ -11,15 +11,16 @@ from torch import nn
 from torch._inductor import config as inductor_config
 
 from spx.errors import ConfigError
-from spx.nn.network import HiddenLayer, TransformerLayer
+from spx.nn.layers import LAYERS, HiddenLayer
 
 # Sizes are symbols, as each batch has its own; random numbers are torch's, so dropout draws what it did before.
+COMPILED = (HiddenLayer, *LAYERS.values())
 SETTINGS = {"dynamic": True, "options": {"fallback_random": True}}
 
 
 def compile_layers(network: nn.Module) -> int:
     """Compile in place, at the first call of each; names and values of the parameters stay. Returns how many."""
-    layers = [module for module in network.modules() if isinstance(module, HiddenLayer | TransformerLayer)]
+    layers = [module for module in network.modules() if isinstance(module, COMPILED)]
     for layer in layers:
         layer.compile(**SETTINGS)
     return len(layers)

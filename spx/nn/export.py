@@ -34,7 +34,7 @@ class NetworkConfig:
 
     Args:
         network: "GraphTransformer" or "GCN".
-        arguments: of its constructor, all of them.
+        arguments: of its constructor.
         task: "multiclass" or "multilabel".
         class_names: of the C classes or labels, in the order of the network's outputs.
         made_from: where it comes from, as a person wants to know it: run, dataset, metric, ...
@@ -135,7 +135,8 @@ def _problem(content: dict[str, Any]) -> str | None:
         return f"the network is {str(content['network'])[:50]!r}, none of {', '.join(NETWORKS)}"
     wanted = _argument_types(NETWORKS[content["network"]])
     arguments, names = content["arguments"], content["class_names"]
-    if not isinstance(arguments, dict) or arguments.keys() != wanted.keys():
+    needed = _argument_types(NETWORKS[content["network"]], optional=False)
+    if not isinstance(arguments, dict) or not needed.keys() <= arguments.keys() <= wanted.keys():
         return f"the arguments of a {content['network']} are {', '.join(wanted)}"
     for name, value in arguments.items():
         if not _fits(value, wanted[name]):
@@ -152,9 +153,10 @@ def _problem(content: dict[str, Any]) -> str | None:
     return None
 
 
-def _argument_types(kind: type[nn.Module]) -> dict[str, Any]:
-    hints = get_type_hints(kind.__init__)
-    return {name: hints[name] for name in inspect.signature(kind).parameters}
+def _argument_types(kind: type[nn.Module], optional: bool = True) -> dict[str, Any]:
+    """Types of the constructor's arguments. Those that have a default are optional: older exports don't know of all."""
+    hints, parameters = get_type_hints(kind.__init__), inspect.signature(kind).parameters
+    return {name: hints[name] for name, each in parameters.items() if optional or each.default is each.empty}
 
 
 def _fits(value: object, wanted: Any) -> bool:

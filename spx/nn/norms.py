@@ -9,7 +9,7 @@ from spx.errors import ConfigError
 from spx.nn.collectives import num_ranks, sum_over_ranks
 from spx.nn.functional import at_least_fp32
 
-NormName = Literal["batch", "graph", "none"]
+NormName = Literal["batch", "graph", "layer", "none"]
 
 
 class GraphNorm(nn.Module):
@@ -57,8 +57,8 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 def make_norm(name: NormName, width: int) -> nn.Module:
-    """Normalisation over nodes: "batch", "graph" or "none"."""
-    norms = {"batch": BatchNorm, "graph": GraphNorm, "none": nn.Identity}
+    """Normalisation over nodes, "batch" or "graph"; over the channels of each node, "layer"; or "none"."""
+    norms = {"batch": BatchNorm, "graph": GraphNorm, "layer": nn.LayerNorm, "none": nn.Identity}
     if name not in norms:
         raise ConfigError(f"norm is '{name}'. Choose one of {', '.join(norms)}.")
     return norms[name](width)

@@ -1,6 +1,7 @@
 """Stage 2 and the baselines: wide networks that are trained for their predictions."""
 
 from spx.nn.gcn import GCN
+from spx.nn.layers import LayerName
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
@@ -22,9 +23,11 @@ class Spexphormer(NodeTask):
         num_heads: of each attention; divides the width.
         num_pre_layers: hidden layers before the Transformer layers.
         num_post_layers: linear layers of the head.
-        norm: "batch", "graph" (GraphNorm) or "none".
+        norm: "batch", "graph" (GraphNorm), "layer" or "none".
         dropout: probability.
         unit_rows: whether hidden layers bring each row to unit length.
+        layer: "transformer", or "concat": the node's own state beside what it attends to (`spx.nn.layers`).
+        input_dropout: probability, of the features.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -44,6 +47,8 @@ class Spexphormer(NodeTask):
         norm: NormName = "batch",
         dropout: float = 0.2,
         unit_rows: bool = True,
+        layer: LayerName = "transformer",
+        input_dropout: float = 0.0,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -63,6 +68,8 @@ class Spexphormer(NodeTask):
             norm,
             dropout,
             unit_rows=unit_rows,
+            layer=layer,
+            input_dropout=input_dropout,
         )
         super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
         self.save_hyperparameters()

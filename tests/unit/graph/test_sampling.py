@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spx.errors import ConfigError, DatasetError
-from spx.graph.csr import AttentionGraph, augment
+from spx.graph.csr import AttentionGraph, EdgeType, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
 
@@ -154,6 +154,35 @@ def test_weights_of_any_precision_are_left_alone(dtype: torch.dtype) -> None:
     before = weights.clone()
     assert_valid(graph, sample_neighbors(graph, weights, 3, 0), 3)
     assert torch.equal(weights, before)
+
+
+@pytest.mark.parametrize("sampler", ["attention", "uniform", "top"])
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_graph_edges_first(sampler: SamplerName, k: int) -> None:
+    """Whatever the scores are: all graph edges where there are slots for them, nothing else where there aren't."""
+    stream = torch.Generator().manual_seed(0)
+    edge_index = torch.randint(500, (2, 1500), generator=stream)
+    graph = augment(edge_index, 500, build_expander(500, 4, 0))
+    is_graph = graph.edge_type == EdgeType.GRAPH
+    weights = torch.where(is_graph, 1e-9, 1.0) * torch.rand(graph.num_edges, generator=stream) ** 8
+    graph_degrees = torch.bincount(graph.rows()[is_graph], minlength=500)
+    assert graph_degrees.min() < 3 < graph_degrees.max()
+    table = sample_neighbors(graph, weights, k, 5, sampler, graph_first=True)
+    assert (table.edge_type == EdgeType.GRAPH).sum(1).equal(graph_degrees.clamp(max=k))
+    for row in table.neighbors.tolist():
+        assert len(set(row)) >= min(k, 2), "without replacement"
+
+
+def test_graph_edges_first_keeps_the_law_within_a_kind() -> None:
+    """One slot, two graph edges of weights 3 and 1, among others that are a million times heavier."""
+    indptr = torch.arange(0, 4 * 20_001, 4)
+    graph = AttentionGraph(
+        indptr, torch.arange(4).repeat(20_000).int(), torch.tensor([0, 0, 1, 2], dtype=torch.uint8).repeat(20_000)
+    )
+    weights = torch.tensor([3e-6, 1e-6, 1.0, 1.0]).repeat(20_000)
+    drawn = sample_neighbors(graph, weights, 1, 7, graph_first=True).neighbors
+    assert drawn.max() == 1
+    assert abs(drawn.float().mean() - 0.25) < 4 * (0.25 * 0.75 / 20_000) ** 0.5
 
 
 def test_draw_seeds_are_all_different() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from spx.kernels.cpu_dropout import dropout
-from spx.nn.network import Dropout
+from spx.nn.layers import Dropout
 
 
 def seed(number: int = 3) -> torch.Tensor:

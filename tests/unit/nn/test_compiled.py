@@ -13,7 +13,8 @@ from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.compiled import check_compiler, compile_layers
 from spx.nn.functional import Neighborhood
 from spx.nn.gcn import GCN
-from spx.nn.network import GraphTransformer, TransformerLayer
+from spx.nn.layers import TransformerLayer
+from spx.nn.network import GraphTransformer
 
 WIDTH = 8
 

@@ -18,6 +18,7 @@ from spx.graph.csr import AttentionGraph, augment, fingerprint
 from spx.graph.expander import build_expander
 from spx.nn.export import NetworkConfig, load_network, network_arguments, read_config, save_network
 from spx.nn.gcn import GCN
+from spx.nn.layers import TransformerLayer
 from spx.nn.network import GraphTransformer
 
 NUM_NODES, ROOT = 20, Path(__file__).parents[3]
@@ -28,6 +29,7 @@ KINDS: list[tuple[type[nn.Module], dict]] = [
     (GraphTransformer, {"norm": "none", "num_pre_layers": 0, "unit_rows": False}),
     (GCN, {}),
     (GCN, {"residual": True}),
+    (GraphTransformer, {"layer": "concat", "norm": "layer", "input_dropout": 0.2}),
 ]
 
 
@@ -91,6 +93,18 @@ def test_arguments_that_the_settings_leave_out_are_written_with_their_defaults()
     assert arguments["unit_rows"] is True
     assert arguments["norm"] == "batch"
     assert arguments.keys() >= SETTINGS.keys()
+
+
+def test_an_export_from_before_an_argument_came_is_read(folder: Path) -> None:
+    """Its default is what the network did before."""
+    content = json.loads((folder / "model.json").read_text())
+    del content["arguments"]["layer"], content["arguments"]["input_dropout"]
+    (folder / "model.json").write_text(json.dumps(content))
+    assert type(load_network(folder).layers[0]) is TransformerLayer
+    del content["arguments"]["num_features"]
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ArtifactError, match="the arguments of a GraphTransformer are num_features"):
+        load_network(folder)
 
 
 def test_loading_needs_no_lightning(folder: Path) -> None:

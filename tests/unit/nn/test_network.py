@@ -11,7 +11,8 @@ from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.attention import INITIAL_VALUE_SCALE, SparseAttention
 from spx.nn.functional import Neighborhood, segment_sum
-from spx.nn.network import GraphTransformer, HiddenLayer
+from spx.nn.layers import HiddenLayer
+from spx.nn.network import GraphTransformer
 from spx.nn.norms import BatchNorm, GraphNorm, make_norm
 
 NUM_NODES, NUM_FEATURES, NUM_OUTPUTS = 20, 6, 3
@@ -127,6 +128,40 @@ def test_the_layers_norms_stand_after_attention_and_after_the_feed_forward(norm:
     assert torch.equal(out, seen["norm2"][1])
 
 
+@pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
+def test_a_concat_layer_is_its_formula(norm: str) -> None:
+    layer = network(norm=norm, layer="concat").layers[1]
+    x, embedding = torch.randn(NUM_NODES, 8).double(), torch.randn(3, 8).double()
+    out, _ = layer(x, table(), embedding, torch.tensor(1.0))
+    attended, _ = layer.attention(x, table(), embedding, torch.tensor(1.0))
+    weight, bias = layer.linear.weight, layer.linear.bias
+    expected = layer.norm(x @ weight[:, :8].T + attended @ weight[:, 8:].T + bias).relu()
+    torch.testing.assert_close(out, expected)
+
+
+def test_a_concat_layer_starts_from_the_mean_over_its_neighbours() -> None:
+    torch.manual_seed(0)
+    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer="concat").double().layers[0]
+    layer.attention.edge_bias.weight.data.zero_()
+    x = torch.randn(NUM_NODES, 8).double()
+    attended, _ = layer.attention(x, table(), torch.randn(3, 8).double())
+    torch.testing.assert_close(attended, layer.attention.value(x)[table().neighbors.long()].mean(1))
+
+
+def test_the_features_are_dropped_in_training_alone() -> None:
+    net, seen = network(input_dropout=0.5), []
+    net.encoder.register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
+    for training in (True, False):
+        net.train(training)(features(), (table(),))
+    assert 0.2 < float((seen[0] == 0).double().mean()) < 0.8
+    assert torch.equal(seen[1], features())
+
+
+def test_an_unknown_layer_is_refused() -> None:
+    with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, concat"):
+        GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer="conv")
+
+
 @LAYOUTS
 def test_a_node_is_moved_only_by_those_that_its_row_lists(layout: str) -> None:
     net = network(norm="none", num_layers=1).eval()
@@ -212,10 +247,10 @@ def test_graph_norm_starts_as_standardisation() -> None:
 
 
 def test_make_norm() -> None:
-    kinds = {"batch": BatchNorm, "graph": GraphNorm, "none": nn.Identity}
+    kinds = {"batch": BatchNorm, "graph": GraphNorm, "layer": nn.LayerNorm, "none": nn.Identity}
     assert all(type(make_norm(name, 4)) is kind for name, kind in kinds.items())
-    with pytest.raises(ConfigError, match=r"norm is 'layer'\. Choose one of batch, graph, none"):
-        make_norm("layer", 4)
+    with pytest.raises(ConfigError, match=r"norm is 'instance'\. Choose one of batch, graph, layer, none"):
+        make_norm("instance", 4)
 
 
 @pytest.mark.parametrize("heads", [1, 4])
@@ -312,7 +347,7 @@ def test_settings_reach_the_layers() -> None:
     assert len(net.head) == 2
     assert not any(layer.unit_rows for layer in hidden)
     assert all(type(layer.norm) is GraphNorm for layer in hidden)
-    assert {m.p for m in net.modules() if isinstance(m, nn.Dropout)} == {0.25}
+    assert {m.p for m in net.layers.modules() if isinstance(m, nn.Dropout)} == {0.25}
     assert len(network(num_pre_layers=0, num_post_layers=1).pre) == 0
 
 

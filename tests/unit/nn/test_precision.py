@@ -8,7 +8,8 @@ from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors
 from spx.nn.functional import Neighborhood
-from spx.nn.network import GraphTransformer, HiddenLayer
+from spx.nn.layers import HiddenLayer
+from spx.nn.network import GraphTransformer
 from spx.nn.norms import GraphNorm, make_norm
 from spx.nn.objectives import log_probabilities, node_loss
 
