@@ -115,8 +115,7 @@ def _compute(pl_module: AttentionEstimator, data: AugmentedGraphData) -> Tensor:
     was_training = pl_module.training
     pl_module.eval()
     batch = move_data_to_device(data.whole_batch("predict"), pl_module.device)
-    x = batch.x.to(next(pl_module.parameters()).dtype)
-    scores_LM = pl_module.attention_scores(x, *batch.neighborhoods)
+    scores_LM = pl_module.attention_scores(batch.x, *batch.neighborhoods)
     pl_module.train(was_training)
     return scores_LM
 

@@ -185,13 +185,22 @@ def test_a_value_of_the_wrong_kind(home: Path, refused: Refused) -> None:
     assert "k" in refused("fit", "--config", "wide.yaml", "--data.k", "many")
 
 
-def test_several_devices_with_the_whole_graph(home: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("ranks", "settings", "words"),
+    [
+        (2, ("estimator.yaml",), ("2 devices can't train on one whole graph", "--data.shard true")),
+        (2, ("estimator.yaml", "--config", "exphormer.yaml"), ("2 devices can't train on one", "--data.shard true")),
+        (2, ("estimator.yaml", "--config", "gcn.yaml", "--data.shard", "true"), ("GCN", "--trainer.devices 1")),
+        (3, ("wide.yaml", "--data.batch_size", "2"), ("core nodes of a batch on all 3 devices together", "Raise it")),
+    ],
+)
+def test_what_several_devices_can_not_share(
+    ranks: int, settings: tuple, words: tuple, home: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lightning import Trainer
 
-    monkeypatch.setattr(Trainer, "world_size", property(lambda _: 2))
-    for config, mend in (("estimator.yaml", "--trainer.devices 1"), ("wide.yaml", "--data.batch_size")):
-        message = refused("fit", "--config", config, "--runs_dir", "runs")
-        assert_one_line(message, "feeds the whole graph as one batch, which 2 devices can't share", mend)
+    monkeypatch.setattr(Trainer, "world_size", property(lambda _: ranks))
+    assert_one_line(refused("fit", "--config", *settings, "--runs_dir", "runs"), *words)
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere", "."])

@@ -134,7 +134,14 @@ def test_overlay_changes_what_it_says_and_nothing_else(overlay, tmp_path):
         assert vars(settings[section].init_args) == {**vars(plain[section].init_args), **changed}
     for name, value in changes.get("trainer", {}).items():
         if name not in ("accelerator", "precision"):
-            assert settings.trainer[name] == value
+            assert agrees(settings.trainer[name], value), name
+
+
+def agrees(setting, written):
+    """Whether a parsed setting has what the file has; a class has arguments besides, a duration is no text any more."""
+    if isinstance(written, dict):
+        return all(agrees(setting[name], value) for name, value in written.items())
+    return str(setting) == str(written)
 
 
 @pytest.mark.parametrize("name", DATASETS)
