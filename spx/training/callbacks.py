@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
@@ -85,6 +85,26 @@ class BestCheckpoint(ModelCheckpoint):
         here |= {name: moved(state_dict[name]) for name in ("kth_best_model_path", "last_model_path")}
         here["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}
         return {**state_dict, **here}
+
+
+class WeightAverage(EMAWeightAveraging):
+    """Validation and checkpoints take an exponential moving average of the weights over the training steps.
+
+    After a fit Lightning's own would test the weights of the last step, which a checkpoint holds for a fit to go on.
+
+    Args:
+        decay: weight of the average in its update; 1 / (1 - decay) steps count.
+    """
+
+    def __init__(self, decay: float = 0.99):
+        super().__init__(decay=decay)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._average_model = None
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._average_model is not None:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 class EpochProgress(ProgressBar):

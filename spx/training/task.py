@@ -6,7 +6,7 @@ Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `trai
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -28,6 +28,7 @@ from spx.nn.objectives import (
     positive_scores,
 )
 
+ScheduleName = Literal["cosine", "constant"]
 DROPOUT_STREAM = -2
 """Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
 count down."""
@@ -48,11 +49,14 @@ def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
     raise ConfigError(f"The metric '{name}' doesn't suit a {task} task of {num_outputs} outputs.")
 
 
-def learning_rate_factor(epoch: int, warmup_epochs: int, max_epochs: int | None) -> float:
-    """Linear warm-up to 1 over the first epochs, then half a cosine to 0 at the last; constant without a last epoch."""
+def learning_rate_factor(
+    epoch: int, warmup_epochs: int, max_epochs: int | None, schedule: ScheduleName = "cosine"
+) -> float:
+    """Linear warm-up to 1 over the first epochs, then half a cosine to 0 at the last; or constant, as without a last
+    epoch."""
     if epoch < warmup_epochs:
         return (epoch + 1) / (warmup_epochs + 1)
-    if not max_epochs or max_epochs < 0:
+    if schedule == "constant" or not max_epochs or max_epochs < 0:
         return 1.0
     progress = (epoch - warmup_epochs) / max(1, max_epochs - warmup_epochs)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
@@ -68,7 +72,8 @@ class NodeTask(L.LightningModule):
         metric: "accuracy" or "roc_auc"; its validation value selects the checkpoint.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW.
-        warmup_epochs: of linear warm-up before the cosine.
+        warmup_epochs: of linear warm-up.
+        lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class NodeTask(L.LightningModule):
         lr: float,
         weight_decay: float,
         warmup_epochs: int,
+        lr_schedule: ScheduleName = "cosine",
     ):
         super().__init__()
         if lr <= 0 or weight_decay < 0 or warmup_epochs < 0:
@@ -92,7 +98,7 @@ class NodeTask(L.LightningModule):
         self._finite: Tensor | None = None
         self.task: TaskName = task
         self.metric_name = metric
-        self.lr, self.weight_decay, self.warmup_epochs = lr, weight_decay, warmup_epochs
+        self.lr, self.weight_decay, self.warmup_epochs, self.lr_schedule = lr, weight_decay, warmup_epochs, lr_schedule
         self.metrics = nn.ModuleDict({part: make_metric(metric, task, num_outputs) for part in ("fit", "val", "test")})
 
     @property
@@ -181,6 +187,6 @@ class NodeTask(L.LightningModule):
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         max_epochs = self.trainer.max_epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda epoch: learning_rate_factor(epoch, self.warmup_epochs, max_epochs)
+            optimizer, lambda epoch: learning_rate_factor(epoch, self.warmup_epochs, max_epochs, self.lr_schedule)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

@@ -5,7 +5,7 @@ from spx.nn.layers import LayerName
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
-from spx.training.task import NodeTask
+from spx.training.task import NodeTask, ScheduleName
 
 
 class Spexphormer(NodeTask):
@@ -30,7 +30,8 @@ class Spexphormer(NodeTask):
         input_dropout: probability, of the features.
         lr: peak learning rate.
         weight_decay: of AdamW.
-        warmup_epochs: of linear warm-up before the cosine.
+        warmup_epochs: of linear warm-up.
+        lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
         num_features: F; the command line takes it from the data, like the following.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
@@ -52,6 +53,7 @@ class Spexphormer(NodeTask):
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
+        lr_schedule: ScheduleName = "cosine",
         num_features: int = 1,
         num_outputs: int = 2,
         task: TaskName = "multiclass",
@@ -71,7 +73,7 @@ class Spexphormer(NodeTask):
             layer=layer,
             input_dropout=input_dropout,
         )
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule)
         self.save_hyperparameters()
 
 
