@@ -11,7 +11,10 @@ import pytest
 from benchmarks import common
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("sampling", "attention", "estimator", "training", "growth", "batches", "compile", "check", "gpu")
+NAMES = (
+    *("sampling", "attention", "estimator", "training", "growth", "batches", "compile", "distributed", "sharding"),
+    *("check", "gpu"),
+)
 HEADLINES = {
     "sampling": {"speedup_vs_loop", "edges_per_second_per_core", "big_graph_seconds"},
     "attention": {"speedup_vs_plain", "memory_ratio_vs_plain"},

@@ -1,3 +1,4 @@
+import lightning as L
 import pytest
 import torch
 
@@ -100,3 +101,15 @@ def test_several_devices_must_split_the_graph(toy: NodeDataset) -> None:
     at_epoch(AugmentedGraphData("toy")).setup("fit")
     with pytest.raises(ConfigError, match=r"2 devices .*whole graph.*--data\.shard true.*--trainer\.devices 1"):
         at_epoch(AugmentedGraphData("toy"), world_size=2).setup("fit")
+
+
+def test_a_trainer_that_would_share_out_the_nodes_itself_is_refused(toy: NodeDataset) -> None:
+    """Lightning's own setting, which only `spx fit` turns off."""
+    data, settings = AugmentedGraphData("toy", shard=True), {"accelerator": "cpu", "logger": False}
+    data.trainer = L.Trainer(devices=2, strategy="ddp", **settings)
+    with pytest.raises(ConfigError, match="Set use_distributed_sampler=False in the Trainer"):
+        data.setup("fit")
+    data.trainer = L.Trainer(devices=2, strategy="ddp", use_distributed_sampler=False, **settings)
+    data.check_ranks()
+    data.trainer = L.Trainer(devices=1, **settings)
+    data.check_ranks()

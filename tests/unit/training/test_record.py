@@ -66,7 +66,7 @@ def test_the_record_says_what_it_took(wide_run: Run) -> None:
     assert record["seconds_per_epoch"] == pytest.approx(sum(sorted(logged["epoch_seconds"])[2:4]) / 2, rel=1e-4)
     assert record["resampling_seconds"] == pytest.approx(sum(sorted(logged["resampling_seconds"])[2:4]) / 2, rel=1e-4)
     assert logged["memory/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
-    assert record["peak_rss_mb"] <= peak_rss_mb()
+    assert record["peak_rss_mb"] <= peak_rss_mb() * (1 + 1e-6)  # gathered in float32
 
 
 def test_the_record_of_stage_1(estimator_run: Run) -> None:
