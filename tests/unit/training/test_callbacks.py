@@ -9,10 +9,10 @@ import torch
 from spx.graph.scores import load_scores
 from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
-from spx.training.callbacks import BestCheckpoint, EpochProgress
+from spx.training.callbacks import BestCheckpoint, EpochProgress, WeightAverage
 from spx.training.handover import ScoreHandover
 
-from .conftest import Peak, Run, augmented, estimator, scalars, train, wide
+from .conftest import Peak, Run, augmented, estimator, resampled, scalars, train, wide
 
 
 def recomputed(run: Run, weights: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -118,6 +118,43 @@ def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
     run = train(tmp_path / "max", wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", keep_last=False))
     assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 1
     assert not (run.folder / "checkpoints" / "last.ckpt").exists()
+
+
+class EveryStep(L.Callback):
+    """Keeps the weights after each step."""
+
+    def __init__(self) -> None:
+        self.weights: list[torch.Tensor] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: object) -> None:
+        self.weights.append(pl_module.network.head[0].weight.detach().clone())
+
+
+def test_checkpoints_and_the_test_take_the_average_of_the_weights(tmp_path: Path) -> None:
+    steps = EveryStep()
+    run = train(tmp_path, wide(lr=0.05), resampled(), WeightAverage(0.5), steps, epochs=4, test=True)
+    average = steps.weights[0]
+    for weights in steps.weights[1:]:
+        average = 0.5 * average + 0.5 * weights
+    last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    name = "network.head.0.weight"
+    torch.testing.assert_close(last["state_dict"][name], average)
+    torch.testing.assert_close(last["current_model_state"][name], steps.weights[-1])
+    best = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    torch.testing.assert_close(run.model.network.head[0].weight, best["state_dict"][name], rtol=0, atol=0)
+
+
+def test_a_resumed_fit_goes_on_with_both_weights_and_average(tmp_path: Path) -> None:
+    def fit(name: str, epochs: int, ckpt_path: str | None = None) -> dict[str, torch.Tensor]:
+        model = wide(lr=0.05, lr_schedule="constant")
+        run = train(tmp_path / name, model, resampled(), WeightAverage(0.9), epochs=epochs, ckpt_path=ckpt_path)
+        return torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+    whole = fit("whole", 4)
+    fit("half", 2)
+    resumed = fit("resumed", 4, str(tmp_path / "half" / "toy" / "run" / "version_0" / "checkpoints" / "last.ckpt"))
+    for part in ("state_dict", "current_model_state"):
+        torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)
 
 
 def test_the_progress_bar_runs_over_all_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,8 @@ def test_learning_rate_factor_by_hand() -> None:
         1,
     ]
     assert learning_rate_factor(5, 5, 5) == 1, "no epoch left for the cosine"
+    constant = [learning_rate_factor(epoch, 3, 7, "constant") for epoch in range(8)]
+    assert constant == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
 
 
 def test_metrics_of_hand_made_predictions() -> None:
