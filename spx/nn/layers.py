@@ -12,7 +12,7 @@ from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood, at_least_fp32
 from spx.nn.norms import NormName, make_norm
 
-LayerName = Literal["transformer", "concat"]
+LayerName = Literal["transformer", "residual"]
 FAST_DTYPES = (torch.float32, torch.float64)
 
 
@@ -83,11 +83,12 @@ class TransformerLayer(nn.Module):
         return self.norm2(h + self.ffn(h)), weights
 
 
-class ConcatLayer(nn.Module):
-    """out = dropout(ReLU(norm(W [x, attention(x)]))): the node's own state beside what it attends to.
+class ResidualLayer(nn.Module):
+    """out = x + dropout(ReLU(W [u, attention(u)])) with u = norm(x): what a node attends to beside its own state.
 
-    GraphSAGE's combination (arXiv 1706.02216) with attention in place of its mean. The attention starts as the mean:
-    the query map is zero. There is no way around the layer, so a deep stack can't fit by its first layers alone.
+    GraphSAGE's combination (arXiv 1706.02216) with attention in place of its mean, as a pre-norm residual block. The
+    attention starts as the mean: the query map is zero. What follows the last one has to
+    normalise.
 
     Args:
         width: d.
@@ -99,10 +100,10 @@ class ConcatLayer(nn.Module):
 
     def __init__(self, width: int, num_heads: int, norm: NormName, dropout: float, normalize_values: bool):
         super().__init__()
+        self.norm = make_norm(norm, width)
         self.attention = SparseAttention(width, num_heads, edge_width=width, normalize_values=normalize_values)
         nn.init.zeros_(self.attention.query.weight)
         self.linear = nn.Linear(2 * width, width)
-        self.norm = make_norm(norm, width)
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -114,16 +115,17 @@ class ConcatLayer(nn.Module):
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """[N_in, width] to [N, width], and the attention weights where they are needed."""
-        attended, weights = self.attention(x, neighborhood, edge_embedding, temperature, need_weights)
-        h = self.linear(torch.cat((x[: neighborhood.num_nodes], attended.to(x.dtype)), dim=-1))
-        return self.dropout(self.norm(h).relu()), weights
+        own, u = x[: neighborhood.num_nodes], self.norm(x)
+        attended, weights = self.attention(u, neighborhood, edge_embedding, temperature, need_weights)
+        h = self.linear(torch.cat((u[: neighborhood.num_nodes], attended.to(u.dtype)), dim=-1))
+        return own + self.dropout(h.relu()), weights
 
 
-LAYERS: dict[LayerName, type[nn.Module]] = {"transformer": TransformerLayer, "concat": ConcatLayer}
+LAYERS: dict[LayerName, type[nn.Module]] = {"transformer": TransformerLayer, "residual": ResidualLayer}
 
 
 def make_layer(name: LayerName, *settings) -> nn.Module:
-    """A "transformer" (`TransformerLayer`) or "concat" (`ConcatLayer`) layer.
+    """A "transformer" (`TransformerLayer`) or "residual" (`ResidualLayer`) layer.
 
     Raises:
         ConfigError: another name.

@@ -12,7 +12,7 @@ from spx.nn.collectives import gather_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood
 from spx.nn.layers import Dropout, HiddenLayer, LayerName, make_layer
-from spx.nn.norms import NormName
+from spx.nn.norms import NormName, make_norm
 
 
 class GraphTransformer(nn.Module):
@@ -30,7 +30,7 @@ class GraphTransformer(nn.Module):
         dropout: probability, in every Transformer layer.
         normalize_values: see `SparseAttention`.
         unit_rows: of the hidden layers, see `HiddenLayer`.
-        layer: "transformer" or "concat", see `spx.nn.layers`.
+        layer: "transformer" or "residual", see `spx.nn.layers`.
         input_dropout: probability, of the features.
 
     Raises:
@@ -77,7 +77,9 @@ class GraphTransformer(nn.Module):
             make_layer(layer, width, num_heads, norm, dropout, normalize_values) for _ in range(num_layers)
         )
         self.head = nn.Sequential(
-            *(HiddenLayer(width, norm, unit_rows) for _ in range(num_post_layers - 1)), nn.Linear(width, num_outputs)
+            *([make_norm(norm, width)] if layer == "residual" else []),
+            *(HiddenLayer(width, norm, unit_rows) for _ in range(num_post_layers - 1)),
+            nn.Linear(width, num_outputs),
         )
 
     def forward(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Tensor:

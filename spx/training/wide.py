@@ -26,7 +26,7 @@ class Spexphormer(NodeTask):
         norm: "batch", "graph" (GraphNorm), "layer" or "none".
         dropout: probability.
         unit_rows: whether hidden layers bring each row to unit length.
-        layer: "transformer", or "concat": the node's own state beside what it attends to (`spx.nn.layers`).
+        layer: "transformer" (the papers') or "residual" (pre-norm, of docs/results.md); see `spx.nn.layers`.
         input_dropout: probability, of the features.
         lr: peak learning rate.
         weight_decay: of AdamW.

@@ -29,7 +29,7 @@ KINDS: list[tuple[type[nn.Module], dict]] = [
     (GraphTransformer, {"norm": "none", "num_pre_layers": 0, "unit_rows": False}),
     (GCN, {}),
     (GCN, {"residual": True}),
-    (GraphTransformer, {"layer": "concat", "norm": "layer", "input_dropout": 0.2}),
+    (GraphTransformer, {"layer": "residual", "norm": "layer", "input_dropout": 0.2}),
 ]
 
 

@@ -129,19 +129,27 @@ def test_the_layers_norms_stand_after_attention_and_after_the_feed_forward(norm:
 
 
 @pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
-def test_a_concat_layer_is_its_formula(norm: str) -> None:
-    layer = network(norm=norm, layer="concat").layers[1]
+def test_a_residual_layer_is_its_formula(norm: str) -> None:
+    layer = network(norm=norm, layer="residual").layers[1]
     x, embedding = torch.randn(NUM_NODES, 8).double(), torch.randn(3, 8).double()
     out, _ = layer(x, table(), embedding, torch.tensor(1.0))
-    attended, _ = layer.attention(x, table(), embedding, torch.tensor(1.0))
+    u = layer.norm(x)
+    attended, _ = layer.attention(u, table(), embedding, torch.tensor(1.0))
     weight, bias = layer.linear.weight, layer.linear.bias
-    expected = layer.norm(x @ weight[:, :8].T + attended @ weight[:, 8:].T + bias).relu()
-    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(out, x + (u @ weight[:, :8].T + attended @ weight[:, 8:].T + bias).relu())
 
 
-def test_a_concat_layer_starts_from_the_mean_over_its_neighbours() -> None:
+def test_the_states_that_leave_residual_layers_are_normalised() -> None:
     torch.manual_seed(0)
-    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer="concat").double().layers[0]
+    net, seen = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 2, 2, norm="layer", layer="residual").double(), []
+    net.head[-1].register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
+    net(100 * features(), (table(),))
+    torch.testing.assert_close(seen[0].square().mean(1), torch.ones(NUM_NODES).double(), rtol=1e-3, atol=0)
+
+
+def test_a_residual_layer_starts_from_the_mean_over_its_neighbours() -> None:
+    torch.manual_seed(0)
+    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer="residual").double().layers[0]
     layer.attention.edge_bias.weight.data.zero_()
     x = torch.randn(NUM_NODES, 8).double()
     attended, _ = layer.attention(x, table(), torch.randn(3, 8).double())
@@ -158,7 +166,7 @@ def test_the_features_are_dropped_in_training_alone() -> None:
 
 
 def test_an_unknown_layer_is_refused() -> None:
-    with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, concat"):
+    with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, residual"):
         GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer="conv")
 
 
