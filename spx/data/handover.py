@@ -35,8 +35,8 @@ def find_scores(runs_dir: str | Path, data: GraphData) -> Path:
     )
 
 
-def load_matching_scores(path: str | Path, data: GraphData, num_layers: int) -> AttentionScores:
-    """Load the scores and refuse those of another graph or split, or of too few layers.
+def load_matching_scores(path: str | Path, data: GraphData) -> AttentionScores:
+    """Load the scores and refuse those of another graph or split.
 
     Raises:
         ArtifactError: as `spx.graph.scores.load_scores`, or a mismatch; the seed alone may differ.
@@ -51,11 +51,6 @@ def load_matching_scores(path: str | Path, data: GraphData, num_layers: int) -> 
         raise ArtifactError(
             f"{path} was made for a graph or split of another fingerprint, though its name is the same. "
             "Fit the estimator on this data, so that stage 1 never sees stage 2's test labels."
-        )
-    if scores.num_layers < num_layers:
-        raise ArtifactError(
-            f"{path} holds the scores of {scores.num_layers} layers; the network has {num_layers}. "
-            "Use fewer layers, or fit an estimator of more."
         )
     return scores
 

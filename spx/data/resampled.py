@@ -31,7 +31,7 @@ class ResampledGraphData(GraphData):
     which the command line sets.
 
     Args:
-        k: sampled degree of each layer, first layer first.
+        k: sampled degree of each layer, first layer first; layers beyond the estimator's draw by its last one's scores.
         scores: the estimator's score file. Default: the newest one in `runs_dir` for the same dataset, protocol,
             split and seed.
         runs_dir: folder of all runs, where score files are looked for.
@@ -88,7 +88,7 @@ class ResampledGraphData(GraphData):
             return None
         if self.scores_path is None:
             self.scores_path = str(find_scores(self.runs_dir, self))
-        return load_matching_scores(self.scores_path, self, len(self.k))
+        return load_matching_scores(self.scores_path, self)
 
     @property
     def scores_fingerprint(self) -> str | None:
@@ -153,13 +153,16 @@ class ResampledGraphData(GraphData):
     def draw(self, number: int) -> Tables:
         """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards."""
         graph = self.graph if self.scores is None else self.scores.graph
-        weights = [None] * len(self.k) if self.scores is None else self.scores.scores_LM
         return tuple(
             sample_neighbors(
-                graph, weights[layer], k, draw_seed(self.seed, number, layer), self.sampler, self.graph_first
+                graph, self._weights(layer), k, draw_seed(self.seed, number, layer), self.sampler, self.graph_first
             )
             for layer, k in enumerate(self.k)
         )
+
+    def _weights(self, layer: int) -> Tensor | None:
+        """The estimator's scores [M] of the layer; its last layer's for those that it doesn't have."""
+        return None if self.scores is None else self.scores.scores_LM[min(layer, self.scores.num_layers - 1)]
 
     @property
     def evaluation_draws(self) -> list[Tables]:

@@ -29,6 +29,30 @@ def average_draws(log_probabilities_R: Tensor) -> Tensor:
     return log_probabilities_R.logsumexp(0) - math.log(log_probabilities_R.shape[0])
 
 
+def prior_offset(train: Tensor, target: Tensor, num_outputs: int, task: TaskName) -> Tensor:
+    """What logits [C] gain by passing from the class frequencies of one set of nodes to those of another.
+
+    Logits of the target's frequencies plus this offset are logits of the training nodes' frequencies: trained through
+    it, a network predicts under the former (logit adjustment, arXiv 2007.07314). A multi-label task has an offset for
+    each label's log-odds.
+
+    Args:
+        train, target: the labels of both sets, as for `node_loss`. Few target nodes move little: C nodes of the
+            training frequencies are counted with them. What no training node is, or all are, has no offset.
+        num_outputs: C.
+        task: "multiclass" or "multilabel".
+    """
+    yes_train, yes_target = (_counts(y, num_outputs, task) for y in (train, target))
+    share = yes_train / len(train)
+    shifted = (yes_target + num_outputs * share) / (len(target) + num_outputs)
+    offset = share.logit() - shifted.logit() if task == "multilabel" else share.log() - shifted.log()
+    return torch.where((share > 0) & (share < 1), offset, 0)
+
+
+def _counts(y: Tensor, num_outputs: int, task: TaskName) -> Tensor:
+    return y.sum(0) if task == "multilabel" else y.bincount(minlength=num_outputs).float()
+
+
 def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tensor:
     """Mean cross-entropy: over B nodes, or over the B * C binary labels; 0 for no node.
 

@@ -29,7 +29,7 @@ class AttentionEstimator(NodeTask):
 
     Args:
         width: d_s, 4 to 8.
-        num_layers: L; at least as many as the wide network will have.
+        num_layers: L; layers that the wide network has beyond them draw by the last one's scores.
         num_heads: of each layer; the hand-over averages their scores.
         num_pre_layers: hidden layers before the Transformer layers.
         num_post_layers: linear layers of the head.

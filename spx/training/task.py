@@ -26,6 +26,7 @@ from spx.nn.objectives import (
     log_probabilities,
     node_loss,
     positive_scores,
+    prior_offset,
 )
 
 ScheduleName = Literal["cosine", "constant"]
@@ -74,6 +75,8 @@ class NodeTask(L.LightningModule):
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
+        logit_adjustment: whether predictions are for the class frequencies of the validation nodes, where the training
+            nodes' are others (`prior_offset`). No other use is made of the validation labels.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class NodeTask(L.LightningModule):
         weight_decay: float,
         warmup_epochs: int,
         lr_schedule: ScheduleName = "cosine",
+        logit_adjustment: bool = False,
     ):
         super().__init__()
         if lr <= 0 or weight_decay < 0 or warmup_epochs < 0:
@@ -97,8 +101,10 @@ class NodeTask(L.LightningModule):
         self._seed: int | None = None
         self._finite: Tensor | None = None
         self.task: TaskName = task
+        self.num_outputs = num_outputs
         self.metric_name = metric
         self.lr, self.weight_decay, self.warmup_epochs, self.lr_schedule = lr, weight_decay, warmup_epochs, lr_schedule
+        self.logit_adjustment, self._offset = logit_adjustment, None
         self.metrics = nn.ModuleDict({part: make_metric(metric, task, num_outputs) for part in ("fit", "val", "test")})
 
     @property
@@ -117,6 +123,10 @@ class NodeTask(L.LightningModule):
 
     def on_fit_start(self) -> None:
         self._seed = torch.initial_seed()
+        if self.logit_adjustment:
+            y, split = self.trainer.datamodule.dataset.y, self.trainer.datamodule.dataset.split
+            offset = prior_offset(y[split.train], y[split.val], self.num_outputs, self.task)
+            self._offset = offset.to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by (seed, epoch, rank): a fit that goes on repeats it, and no two ranks drop the same."""
@@ -140,7 +150,8 @@ class NodeTask(L.LightningModule):
         return self.network(batch.x, batch.neighborhoods)[batch.targets]
 
     def training_step(self, batch: NodeBatch, batch_idx: int) -> Tensor:
-        logp = log_probabilities(self(batch), self.task)
+        logits = self(batch)
+        logp = log_probabilities(logits if self._offset is None else logits + self._offset, self.task)
         loss = node_loss(logp, batch.y, self.task)
         self._log("train", "fit", loss, logp.detach(), batch.y)
         return loss * share_of_ranks(batch.y)

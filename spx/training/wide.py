@@ -32,6 +32,7 @@ class Spexphormer(NodeTask):
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
+        logit_adjustment: whether predictions are for the class frequencies of the validation nodes; see `NodeTask`.
         num_features: F; the command line takes it from the data, like the following.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
@@ -54,6 +55,7 @@ class Spexphormer(NodeTask):
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
         lr_schedule: ScheduleName = "cosine",
+        logit_adjustment: bool = False,
         num_features: int = 1,
         num_outputs: int = 2,
         task: TaskName = "multiclass",
@@ -73,7 +75,9 @@ class Spexphormer(NodeTask):
             layer=layer,
             input_dropout=input_dropout,
         )
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule)
+        super().__init__(
+            network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment
+        )
         self.save_hyperparameters()
 
 

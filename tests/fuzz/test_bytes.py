@@ -54,7 +54,7 @@ def test_score_files(data: AugmentedGraphData, write_scores, tmp_path: Path) -> 
 
     def read(path: Path) -> None:
         read_header(path)
-        scores = load_matching_scores(path, data, 2)
+        scores = load_matching_scores(path, data)
         assert scores.scores_LM.equal(expected.scores_LM), "damaged, but taken for whole"
         assert ResampledGraphData("toy", k=[2], scores=str(path)).draw(0)[0].neighbors.equal(drawn.neighbors)
 

@@ -119,13 +119,6 @@ def test_settings_that_can_not_be(home: Path, refused: Refused, arguments: list[
     assert list(home.rglob("*.ckpt")) == []
 
 
-def test_more_layers_than_the_scores_have(stages: Stages, home: Path, refused: Refused) -> None:
-    scores = stages.estimator / "scores.safetensors"
-    fit = ["fit", "--config", "wide.yaml", "--runs_dir", "runs", "--data.scores", scores]
-    message = refused(*fit, "--data.k", "[2, 2, 2]", "--model.num_layers", "3")
-    assert_one_line(message, str(scores), "the scores of 2 layers; the network has 3", "Use fewer layers")
-
-
 def test_scores_of_another_split(stages: Stages, home: Path, refused: Refused) -> None:
     scores = stages.estimator / "scores.safetensors"
     message = refused(

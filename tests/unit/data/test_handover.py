@@ -103,12 +103,12 @@ def test_a_file_of_other_data_is_refused(
 ) -> None:
     path = write_scores(tmp_path / "other.safetensors", data, **other)
     with pytest.raises(ArtifactError, match=f"{path} was made for other data: {message}"):
-        load_matching_scores(path, data, 2)
+        load_matching_scores(path, data)
 
 
 def test_a_named_file_may_be_of_another_seed(tmp_path: Path, data: AugmentedGraphData, write_scores: Write) -> None:
     path = write_scores(tmp_path / "shared.safetensors", data, seed=9)
-    assert load_matching_scores(path, data, 2).num_layers == 2
+    assert load_matching_scores(path, data).num_layers == 2
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -123,7 +123,7 @@ def test_a_graph_or_split_that_changed_under_the_same_name_is_refused(
     path = write_scores(tmp_path / "old.safetensors", data)
     monkeypatch.setattr(graph_data, "load_dataset", lambda *_: CHANGES[what](toy))
     with pytest.raises(ArtifactError, match="of another fingerprint"):
-        load_matching_scores(path, AugmentedGraphData("toy"), 2)
+        load_matching_scores(path, AugmentedGraphData("toy"))
 
 
 def test_scores_over_another_number_of_nodes_are_refused(
@@ -136,19 +136,22 @@ def test_scores_over_another_number_of_nodes_are_refused(
     path = write_scores(tmp_path / "smaller.safetensors", other, data_fingerprint=fingerprint)
     monkeypatch.setattr(graph_data, "load_dataset", lambda *_: toy)
     with pytest.raises(ArtifactError, match="of another fingerprint"):
-        load_matching_scores(path, AugmentedGraphData("toy"), 2)
+        load_matching_scores(path, AugmentedGraphData("toy"))
 
 
-def test_a_network_may_have_fewer_layers_than_the_file_but_not_more(
+def test_a_network_may_have_fewer_layers_than_the_file_or_more(
     tmp_path: Path, data: AugmentedGraphData, write_scores: Write
 ) -> None:
     path = write_scores(tmp_path / "two.safetensors", data, num_layers=2)
     one = at_epoch(ResampledGraphData("toy", [2], scores=str(path)), num_layers=1)
     one.setup("fit")
     assert len(one.draw(0)) == 1
-    three = at_epoch(ResampledGraphData("toy", [2, 2, 2], scores=str(path)), num_layers=3)
-    with pytest.raises(ArtifactError, match=r"2 layers; the network has 3\. Use fewer layers"):
-        three.setup("fit")
+    four = at_epoch(ResampledGraphData("toy", [2, 2, 2, 2], scores=str(path), sampler="top"), num_layers=4)
+    four.setup("fit")
+    tables = four.draw(0)
+    assert not torch.equal(tables[0].neighbors, tables[1].neighbors)
+    for later in tables[2:]:
+        assert torch.equal(later.neighbors, tables[1].neighbors), "beyond the file's last layer, its scores"
 
 
 def test_a_missing_or_damaged_file_is_refused_before_any_work(

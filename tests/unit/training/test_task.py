@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from spx.errors import ConfigError
+from spx.nn.objectives import prior_offset
 from spx.training.task import learning_rate_factor, make_metric
 
 from .conftest import augmented, estimator, resampled, train, wide
@@ -100,6 +101,22 @@ def test_logged_values_are_those_of_the_mean_probabilities(
         metric = roc_auc(p[:, 1], y) if dataset == "toy-binary" else accuracy(p, y)
     assert float(logged["test/loss"]) == pytest.approx(float(loss), abs=1e-4), "a mean over nodes, not over batches"
     assert float(logged[f"test/{model.metric_name}"]) == pytest.approx(metric, abs=1e-4), "of all batches at once"
+
+
+def test_adjusted_logits_are_trained_through_the_offset_alone(tmp_path: Path) -> None:
+    model, data = wide(logit_adjustment=True, dropout=0.0, norm="none"), resampled()
+    y, split = data.dataset.y, data.dataset.split
+    with torch.no_grad():
+        logits = model.network(data.dataset.x, data.draw(0))[split.train]
+    offset = prior_offset(y[split.train], y[split.val], 3, "multiclass")
+    assert offset.abs().max() > 0.01
+    run = train(tmp_path, model, data, epochs=1)
+    expected = torch.nn.functional.cross_entropy(logits + offset, y[split.train])
+    assert float(run.trainer.callback_metrics["train/loss"]) == pytest.approx(float(expected), abs=1e-5)
+    with torch.no_grad():
+        logits = run.model.eval().network(data.dataset.x, data.evaluation_draws[0])[split.val]
+    expected = torch.nn.functional.cross_entropy(logits, y[split.val])
+    assert float(run.trainer.callback_metrics["val/loss"]) == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_training_logs_the_loss_and_metric_of_the_training_nodes(tmp_path: Path) -> None:
