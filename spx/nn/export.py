@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -160,6 +160,8 @@ def _argument_types(kind: type[nn.Module], optional: bool = True) -> dict[str, A
 
 
 def _fits(value: object, wanted: Any) -> bool:
+    if get_origin(wanted) is Union:
+        return any(_fits(value, each) for each in get_args(wanted))
     if choices := get_args(wanted):
         return isinstance(value, str) and value in choices
     if wanted is float:

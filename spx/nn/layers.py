@@ -12,7 +12,7 @@ from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood, at_least_fp32
 from spx.nn.norms import NormName, make_norm
 
-LayerName = Literal["transformer", "residual"]
+LayerName = Literal["transformer", "concat", "residual"]
 FAST_DTYPES = (torch.float32, torch.float64)
 
 
@@ -55,6 +55,8 @@ class TransformerLayer(nn.Module):
         normalize_values: see `SparseAttention`.
     """
 
+    usual_norm: NormName = "batch"
+
     def __init__(self, width: int, num_heads: int, norm: NormName, dropout: float, normalize_values: bool):
         super().__init__()
         self.attention = SparseAttention(width, num_heads, edge_width=width, normalize_values=normalize_values)
@@ -83,12 +85,11 @@ class TransformerLayer(nn.Module):
         return self.norm2(h + self.ffn(h)), weights
 
 
-class ResidualLayer(nn.Module):
-    """out = x + dropout(ReLU(W [u, attention(u)])) with u = norm(x): what a node attends to beside its own state.
+class ConcatLayer(nn.Module):
+    """out = dropout(ReLU(norm(W [x, attention(x)]))): what a node attends to beside its own state.
 
-    GraphSAGE's combination (arXiv 1706.02216) with attention in place of its mean, as a pre-norm residual block. The
-    attention starts as the mean: the query map is zero. What follows the last one has to
-    normalise.
+    GraphSAGE's combination (arXiv 1706.02216) with attention in place of its mean. The attention starts as the mean:
+    the query map is zero. Without a way around the layer, a deep stack can't fit by its first layers alone.
 
     Args:
         width: d.
@@ -98,12 +99,14 @@ class ResidualLayer(nn.Module):
         normalize_values: see `SparseAttention`.
     """
 
+    usual_norm: NormName = "batch"
+
     def __init__(self, width: int, num_heads: int, norm: NormName, dropout: float, normalize_values: bool):
         super().__init__()
-        self.norm = make_norm(norm, width)
         self.attention = SparseAttention(width, num_heads, edge_width=width, normalize_values=normalize_values)
         nn.init.zeros_(self.attention.query.weight)
         self.linear = nn.Linear(2 * width, width)
+        self.norm = make_norm(norm, width)
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -115,21 +118,49 @@ class ResidualLayer(nn.Module):
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """[N_in, width] to [N, width], and the attention weights where they are needed."""
-        own, u = x[: neighborhood.num_nodes], self.norm(x)
-        attended, weights = self.attention(u, neighborhood, edge_embedding, temperature, need_weights)
-        h = self.linear(torch.cat((u[: neighborhood.num_nodes], attended.to(u.dtype)), dim=-1))
-        return own + self.dropout(h.relu()), weights
+        combined, weights = self._combine(x, neighborhood, edge_embedding, temperature, need_weights)
+        return self.dropout(self.norm(combined).relu()), weights
+
+    def _combine(self, x: Tensor, neighborhood: Neighborhood, *settings) -> tuple[Tensor, Tensor | None]:
+        attended, weights = self.attention(x, neighborhood, *settings)
+        own = x[: neighborhood.num_nodes]
+        return self.linear(torch.cat((own, attended.to(own.dtype)), dim=-1)), weights
 
 
-LAYERS: dict[LayerName, type[nn.Module]] = {"transformer": TransformerLayer, "residual": ResidualLayer}
+class ResidualLayer(ConcatLayer):
+    """out = x + dropout(ReLU(W [u, attention(u)])) with u = norm(x): the concat layer as a pre-norm residual block.
+
+    What follows the last one has to normalise. Few labels or many features let it keep to what a node is by itself.
+    """
+
+    usual_norm: NormName = "layer"
+
+    def forward(
+        self,
+        x: Tensor,
+        neighborhood: Neighborhood,
+        edge_embedding: Tensor,
+        temperature: Tensor,
+        need_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """[N_in, width] to [N, width], and the attention weights where they are needed."""
+        combined, weights = self._combine(self.norm(x), neighborhood, edge_embedding, temperature, need_weights)
+        return x[: neighborhood.num_nodes] + self.dropout(combined.relu()), weights
 
 
-def make_layer(name: LayerName, *settings) -> nn.Module:
-    """A "transformer" (`TransformerLayer`) or "residual" (`ResidualLayer`) layer.
+LAYERS: dict[LayerName, type[nn.Module]] = {
+    "transformer": TransformerLayer,
+    "concat": ConcatLayer,
+    "residual": ResidualLayer,
+}
+
+
+def layer_class(name: LayerName) -> type[nn.Module]:
+    """`TransformerLayer`, `ConcatLayer` or `ResidualLayer`, by "transformer", "concat" or "residual".
 
     Raises:
         ConfigError: another name.
     """
     if name not in LAYERS:
         raise ConfigError(f"layer is '{name}'; choose from {', '.join(get_args(LayerName))}.")
-    return LAYERS[name](*settings)
+    return LAYERS[name]

@@ -11,7 +11,7 @@ from spx.graph.sharding import GraphShard
 from spx.nn.collectives import gather_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood
-from spx.nn.layers import Dropout, HiddenLayer, LayerName, make_layer
+from spx.nn.layers import Dropout, HiddenLayer, LayerName, layer_class
 from spx.nn.norms import NormName, make_norm
 
 
@@ -26,12 +26,12 @@ class GraphTransformer(nn.Module):
         num_heads: of each attention.
         num_pre_layers: hidden layers before the Transformer layers, after the linear encoder.
         num_post_layers: linear layers of the head, at least 1; all but the last are hidden layers.
-        norm: see `make_norm`.
+        norm: see `make_norm`; default: "layer" for residual layers, "batch" for others.
         dropout: probability, in every Transformer layer.
         normalize_values: see `SparseAttention`.
         unit_rows: of the hidden layers, see `HiddenLayer`.
-        layer: "transformer" or "residual", see `spx.nn.layers`.
-        input_dropout: probability, of the features.
+        layer: "transformer", "concat" or "residual", see `spx.nn.layers`.
+        drop_features: whether the features are dropped out, too.
 
     Raises:
         ConfigError: a count below its least value, a dropout outside [0, 1), heads that don't divide the width, an
@@ -49,12 +49,12 @@ class GraphTransformer(nn.Module):
         num_heads: int = 1,
         num_pre_layers: int = 1,
         num_post_layers: int = 1,
-        norm: NormName = "batch",
+        norm: NormName | None = None,
         dropout: float = 0.0,
         normalize_values: bool = False,
         unit_rows: bool = True,
         layer: LayerName = "transformer",
-        input_dropout: float = 0.0,
+        drop_features: bool = False,
     ):
         super().__init__()
         for name, number, least in (
@@ -65,16 +65,16 @@ class GraphTransformer(nn.Module):
         ):
             if number < least:
                 raise ConfigError(f"{name} is {number}; it must be at least {least}.")
-        for name, share in (("dropout", dropout), ("input_dropout", input_dropout)):
-            if not 0 <= share < 1:
-                raise ConfigError(f"{name} is {share}; it is a probability from 0 to below 1.")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
         self.register_buffer("temperature", torch.ones(()))
-        self.input_dropout = Dropout(input_dropout)
+        self.input_dropout = Dropout(dropout if drop_features else 0.0)
+        norm = norm or layer_class(layer).usual_norm
         self.encoder = FeatureEncoder(num_features, width)
         self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
-            make_layer(layer, width, num_heads, norm, dropout, normalize_values) for _ in range(num_layers)
+            layer_class(layer)(width, num_heads, norm, dropout, normalize_values) for _ in range(num_layers)
         )
         self.head = nn.Sequential(
             *([make_norm(norm, width)] if layer == "residual" else []),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, ProgressBar
 from torch import Tensor
 from tqdm import tqdm
 
@@ -105,6 +105,21 @@ class WeightAverage(EMAWeightAveraging):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+
+class EarlyEnd(EarlyStopping):
+    """Ends a fit whose validation metric hasn't risen for some epochs.
+
+    Args:
+        patience: validations without a rise.
+    """
+
+    def __init__(self, patience: int):
+        super().__init__(monitor="", mode="max", patience=patience)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.monitor = pl_module.selection_metric
+        super().setup(trainer, pl_module, stage)
 
 
 class EpochProgress(ProgressBar):

@@ -23,11 +23,11 @@ class Spexphormer(NodeTask):
         num_heads: of each attention; divides the width.
         num_pre_layers: hidden layers before the Transformer layers.
         num_post_layers: linear layers of the head.
-        norm: "batch", "graph" (GraphNorm), "layer" or "none".
+        norm: "batch", "graph" (GraphNorm), "layer" or "none"; default: "layer" for residual layers, "batch" for others.
         dropout: probability.
         unit_rows: whether hidden layers bring each row to unit length.
-        layer: "transformer" (the papers') or "residual" (pre-norm, of docs/results.md); see `spx.nn.layers`.
-        input_dropout: probability, of the features.
+        layer: "transformer" (the papers'), "concat" or "residual" (docs/results.md); see `spx.nn.layers`.
+        drop_features: whether the features are dropped out, too.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up.
@@ -46,11 +46,11 @@ class Spexphormer(NodeTask):
         num_heads: int = 4,
         num_pre_layers: int = 1,
         num_post_layers: int = 1,
-        norm: NormName = "batch",
+        norm: NormName | None = None,
         dropout: float = 0.2,
         unit_rows: bool = True,
         layer: LayerName = "transformer",
-        input_dropout: float = 0.0,
+        drop_features: bool = False,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -73,7 +73,7 @@ class Spexphormer(NodeTask):
             dropout,
             unit_rows=unit_rows,
             layer=layer,
-            input_dropout=input_dropout,
+            drop_features=drop_features,
         )
         super().__init__(
             network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment

@@ -29,7 +29,7 @@ KINDS: list[tuple[type[nn.Module], dict]] = [
     (GraphTransformer, {"norm": "none", "num_pre_layers": 0, "unit_rows": False}),
     (GCN, {}),
     (GCN, {"residual": True}),
-    (GraphTransformer, {"layer": "residual", "norm": "layer", "input_dropout": 0.2}),
+    (GraphTransformer, {"layer": "residual", "norm": "layer", "dropout": 0.2, "drop_features": True}),
 ]
 
 
@@ -91,14 +91,14 @@ def test_arguments_that_the_settings_leave_out_are_written_with_their_defaults()
     arguments = network_arguments(GraphTransformer, SETTINGS)
     assert arguments["normalize_values"] is False
     assert arguments["unit_rows"] is True
-    assert arguments["norm"] == "batch"
+    assert arguments["norm"] is None
     assert arguments.keys() >= SETTINGS.keys()
 
 
 def test_an_export_from_before_an_argument_came_is_read(folder: Path) -> None:
     """Its default is what the network did before."""
     content = json.loads((folder / "model.json").read_text())
-    del content["arguments"]["layer"], content["arguments"]["input_dropout"]
+    del content["arguments"]["layer"], content["arguments"]["drop_features"]
     (folder / "model.json").write_text(json.dumps(content))
     assert type(load_network(folder).layers[0]) is TransformerLayer
     del content["arguments"]["num_features"]

@@ -129,6 +129,24 @@ def test_the_layers_norms_stand_after_attention_and_after_the_feed_forward(norm:
 
 
 @pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
+def test_a_concat_layer_is_its_formula(norm: str) -> None:
+    layer = network(norm=norm, layer="concat").layers[1]
+    x, embedding = torch.randn(NUM_NODES, 8).double(), torch.randn(3, 8).double()
+    out, _ = layer(x, table(), embedding, torch.tensor(1.0))
+    attended, _ = layer.attention(x, table(), embedding, torch.tensor(1.0))
+    weight, bias = layer.linear.weight, layer.linear.bias
+    torch.testing.assert_close(out, layer.norm(x @ weight[:, :8].T + attended @ weight[:, 8:].T + bias).relu())
+
+
+def test_each_layer_has_its_usual_norm() -> None:
+    usual = {"transformer": BatchNorm, "concat": BatchNorm, "residual": nn.LayerNorm}
+    for layer, kind in usual.items():
+        net = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer=layer)
+        norms = [module for module in net.modules() if isinstance(module, (BatchNorm, nn.LayerNorm))]
+        assert {type(norm) for norm in norms} == {kind}
+
+
+@pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
 def test_a_residual_layer_is_its_formula(norm: str) -> None:
     layer = network(norm=norm, layer="residual").layers[1]
     x, embedding = torch.randn(NUM_NODES, 8).double(), torch.randn(3, 8).double()
@@ -147,9 +165,10 @@ def test_the_states_that_leave_residual_layers_are_normalised() -> None:
     torch.testing.assert_close(seen[0].square().mean(1), torch.ones(NUM_NODES).double(), rtol=1e-3, atol=0)
 
 
-def test_a_residual_layer_starts_from_the_mean_over_its_neighbours() -> None:
+@pytest.mark.parametrize("name", ["concat", "residual"])
+def test_new_layers_start_from_the_mean_over_the_neighbours(name: str) -> None:
     torch.manual_seed(0)
-    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer="residual").double().layers[0]
+    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer=name).double().layers[0]
     layer.attention.edge_bias.weight.data.zero_()
     x = torch.randn(NUM_NODES, 8).double()
     attended, _ = layer.attention(x, table(), torch.randn(3, 8).double())
@@ -157,7 +176,7 @@ def test_a_residual_layer_starts_from_the_mean_over_its_neighbours() -> None:
 
 
 def test_the_features_are_dropped_in_training_alone() -> None:
-    net, seen = network(input_dropout=0.5), []
+    net, seen = network(dropout=0.5, drop_features=True), []
     net.encoder.register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
     for training in (True, False):
         net.train(training)(features(), (table(),))
@@ -166,7 +185,7 @@ def test_the_features_are_dropped_in_training_alone() -> None:
 
 
 def test_an_unknown_layer_is_refused() -> None:
-    with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, residual"):
+    with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, concat, residual"):
         GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer="conv")
 
 

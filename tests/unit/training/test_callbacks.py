@@ -9,7 +9,7 @@ import torch
 from spx.graph.scores import load_scores
 from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
-from spx.training.callbacks import BestCheckpoint, EpochProgress, WeightAverage
+from spx.training.callbacks import BestCheckpoint, EarlyEnd, EpochProgress, WeightAverage
 from spx.training.handover import ScoreHandover
 
 from .conftest import Peak, Run, augmented, estimator, resampled, scalars, train, wide
@@ -155,6 +155,12 @@ def test_a_resumed_fit_goes_on_with_both_weights_and_average(tmp_path: Path) -> 
     resumed = fit("resumed", 4, str(tmp_path / "half" / "toy" / "run" / "version_0" / "checkpoints" / "last.ckpt"))
     for part in ("state_dict", "current_model_state"):
         torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)
+
+
+def test_a_fit_ends_some_epochs_after_its_best(tmp_path: Path) -> None:
+    run = train(tmp_path, wide(lr=1e-12), resampled(), EarlyEnd(patience=3), epochs=20, test=True)
+    assert len(scalars(run.folder)["val/accuracy"]) == 4, "weights that don't move are best at first"
+    assert torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
 
 
 def test_the_progress_bar_runs_over_all_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
