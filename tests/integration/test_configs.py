@@ -16,12 +16,14 @@ from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 from spx.naming import OWN
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-NAMES = ("estimator", "wide", "exphormer", "gcn")
+NAMES = ("estimator", "wide", "plus", "exphormer", "gcn")
 FILES = sorted(
     path.relative_to(CONFIGS)
     for path in CONFIGS.glob("*/*.yaml")
     if path.parent.name != OVERLAYS and path.stem != ANALYSIS
 )
+LARGE = ("amazon2m", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pokec")
+RESIDUAL_DROPOUT = 0.7
 NUM_NODES = 60
 OWN_PATH = f"graphs/{OWN}.npz"
 
@@ -146,7 +148,7 @@ def agrees(setting, written):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-@pytest.mark.parametrize(("config", "stages"), [("wide", 2), ("exphormer", 1), ("gcn", 1)])
+@pytest.mark.parametrize(("config", "stages"), [("wide", 2), ("plus", 1), ("exphormer", 1), ("gcn", 1)])
 def test_only_the_wide_network_needs_stage_1(name, config, stages):
     plan = make_plan(Study(name, config=config, configs_dir=str(CONFIGS)))
     assert len(plan.stages) == stages
@@ -170,6 +172,32 @@ def test_wide_has_the_authors_settings(name):
         *(model[setting] for setting in ("num_layers", "num_heads", "width")),
         *(data["k"], model["dropout"], *pre_post, data.get("batch_size"), model["lr"], config["trainer"]["max_epochs"]),
     ) == PUBLISHED_WIDE[name]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_plus_is_one_recipe(name):
+    """What differs: k, the layer and its dropout; large graphs keep the paper configuration's depth, batches, epochs."""
+    config, recipe, wide = read(name, "plus.yaml"), read("minesweeper", "plus.yaml"), read(name, "wide.yaml")["data"]
+    model, data, trainer = (config[part] for part in ("model", "data", "trainer"))
+    assert {("concat", 0.2), ("residual", RESIDUAL_DROPOUT)} >= {
+        (model["init_args"].pop("layer"), model["init_args"].pop("dropout"))
+    }
+    k = data["init_args"].pop("k")
+    assert len(k) == model["init_args"]["num_layers"]
+    assert max(k) <= max(wide["init_args"]["k"]), "within the paper configuration's degree"
+    if name in LARGE:
+        assert k == wide["init_args"]["k"]
+        assert data["init_args"].pop("batch_size", None) == wide["init_args"].get("batch_size")
+        model["init_args"]["num_layers"] = recipe["model"]["init_args"]["num_layers"]
+        trainer["max_epochs"] = recipe["trainer"]["max_epochs"]
+    else:
+        assert len(set(k)) == 1
+    assert data["init_args"].pop("dataset") == name
+    for setting in ("layer", "dropout"):
+        del recipe["model"]["init_args"][setting]
+    for setting in ("k", "dataset"):
+        del recipe["data"]["init_args"][setting]
+    assert config == recipe
 
 
 @pytest.mark.parametrize("name", PUBLISHED_ESTIMATOR)
