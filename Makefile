@@ -32,7 +32,7 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu
+BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu correction ablation
 
 .PHONY: help demo ddp-demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%)
@@ -104,7 +104,7 @@ tensorboard: $(READY)  ## Look at all runs in the browser
 results: $(READY)  ## Rewrite the tables of docs/results.md from finished studies
 	@$(BIN)/spx results --runs_dir "$$RUNS_DIR"
 
-bench: $(BENCHMARKS:%=bench-%) pictures  ## All benchmarks, an hour; bench-NAME: one of them; SMALL=1: under a minute each
+bench: $(patsubst %,bench-%,$(filter-out ablation,$(BENCHMARKS))) pictures  ## Benchmarks, an hour (bench-ablation: hours more); bench-NAME: one; SMALL=1: under a minute each
 
 $(BENCHMARKS:%=bench-%): bench-%: $(READY)
 	@$(BIN)/python -m benchmarks.$* $(if $(SMALL),--small)
