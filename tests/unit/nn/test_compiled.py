@@ -13,7 +13,7 @@ from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.compiled import check_compiler, compile_layers
 from spx.nn.functional import Neighborhood
 from spx.nn.gcn import GCN
-from spx.nn.layers import TransformerLayer
+from spx.nn.layers import ConcatLayer, ResidualLayer, TransformerLayer
 from spx.nn.network import GraphTransformer
 
 WIDTH = 8
@@ -41,6 +41,8 @@ def regular(num_nodes: int) -> NeighborTable:
 LAYERS = {
     "estimator": (lambda: TransformerLayer(WIDTH, 1, "graph", 0.0, normalize_values=True), ragged),
     "wide": (lambda: TransformerLayer(WIDTH, 2, "batch", 0.3, normalize_values=False), regular),
+    "concat": (lambda: ConcatLayer(WIDTH, 2, "batch", 0.3, normalize_values=False), regular),
+    "residual": (lambda: ResidualLayer(WIDTH, 2, "layer", 0.3, normalize_values=False), regular),
 }
 
 
