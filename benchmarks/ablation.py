@@ -56,6 +56,7 @@ def steps(case: Case) -> dict[str, tuple[str, ...]]:
         "100 epochs": ("--trainer.max_epochs", "100"),
         "logits not adjusted": ("--model.logit_adjustment", "false"),
         "a hidden layer with unit rows before the first": ("--model.num_pre_layers", "1"),
+        "drawn every tenth epoch": ("--data.resample_every", "10"),
         "one draw at test": ("--data.eval_samples", "1"),
     }
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from spx.checking.recipe import NUM_LAYERS, recipe_for
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.naming import OWN, is_path
 
+PLUS = "plus"
 SHOWN_CLASSES = 12
 
 
@@ -105,9 +107,21 @@ def _print_facts(data, configs: Path, console: Console) -> int:
     for name, text in rows.items():
         table.add_row(name, text)
     console.print(table)
-    for line in _advice(edges, features, counts, data):
+    for line in (*_advice(edges, features, counts, data), *_recipe(dataset, mean, configs)):
         console.print(f"- {line}", soft_wrap=True, highlight=False, markup=False)
     return total
+
+
+def _recipe(dataset, mean_degree: float, configs: Path) -> list[str]:
+    if not (configs / f"{PLUS}.yaml").is_file():
+        return []
+    settings, usual = (merged_settings([configs / f"{name}.yaml"]) for name in (PLUS, WIDE))
+    most_k = max(usual["data"]["init_args"]["k"])
+    recipe = recipe_for(dataset.num_features, dataset.split.train.numel(), mean_degree, most_k)
+    model, k = settings["model"]["init_args"], settings["data"]["init_args"]["k"]
+    if len(k) != NUM_LAYERS or recipe == (model["layer"], model["dropout"], k[0]):
+        return []
+    return [f"For more accuracy (docs/results.md): CONFIG=plus EXTRA_WIDE='{recipe.arguments}'."]
 
 
 def _advice(edges, features, counts, data) -> list[str]:

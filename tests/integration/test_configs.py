@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from spx.checking.recipe import NUM_LAYERS, recipe_for
 from spx.cli import SpxCLI
 from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import DATASETS, NodeDataset, Split
@@ -23,7 +24,29 @@ FILES = sorted(
     if path.parent.name != OVERLAYS and path.stem != ANALYSIS
 )
 LARGE = ("amazon2m", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pokec")
-RESIDUAL_DROPOUT = 0.7
+# Features, training nodes of the public split, mean degree
+SIZES = {
+    "actor": (932, 3648, 3.9),
+    "amazon-ratings": (300, 12_246, 7.6),
+    "amazon2m": (100, 1_224_514, 50.5),
+    "citeseer": (3703, 120, 2.7),
+    "computer": (767, 8251, 35.8),
+    "cora": (1433, 140, 3.9),
+    "cs": (6805, 11_000, 8.9),
+    "minesweeper": (7, 5000, 7.9),
+    "minesweeper-sim": (7, 5000, 7.9),
+    "ogbn-arxiv": (128, 90_941, 13.7),
+    "ogbn-products": (100, 196_615, 50.5),
+    "ogbn-proteins": (8, 86_619, 597),
+    "photo": (745, 4590, 31.1),
+    "physics": (8415, 20_696, 14.4),
+    "pokec": (65, 163_280, 18.8),
+    "pubmed": (500, 60, 4.5),
+    "questions": (301, 24_460, 6.3),
+    "roman-empire": (300, 11_331, 2.9),
+    "tolokers": (10, 5879, 88.3),
+    "wikics": (300, 580, 36.9),
+}
 NUM_NODES = 60
 OWN_PATH = f"graphs/{OWN}.npz"
 
@@ -179,19 +202,17 @@ def test_plus_is_one_recipe(name):
     """What differs: k, the layer and its dropout; large graphs keep the paper configuration's depth, batches, epochs."""
     config, recipe, wide = read(name, "plus.yaml"), read("minesweeper", "plus.yaml"), read(name, "wide.yaml")["data"]
     model, data, trainer = (config[part] for part in ("model", "data", "trainer"))
-    assert {("concat", 0.2), ("residual", RESIDUAL_DROPOUT)} >= {
-        (model["init_args"].pop("layer"), model["init_args"].pop("dropout"))
-    }
+    wanted = recipe_for(*SIZES[name], max(wide["init_args"]["k"]))
     k = data["init_args"].pop("k")
+    assert (model["init_args"].pop("layer"), model["init_args"].pop("dropout")) == wanted[:2]
     assert len(k) == model["init_args"]["num_layers"]
-    assert max(k) <= max(wide["init_args"]["k"]), "within the paper configuration's degree"
     if name in LARGE:
         assert k == wide["init_args"]["k"]
         assert data["init_args"].pop("batch_size", None) == wide["init_args"].get("batch_size")
         model["init_args"]["num_layers"] = recipe["model"]["init_args"]["num_layers"]
         trainer["max_epochs"] = recipe["trainer"]["max_epochs"]
     else:
-        assert len(set(k)) == 1
+        assert k == [wanted.k] * NUM_LAYERS
     assert data["init_args"].pop("dataset") == name
     for setting in ("layer", "dropout"):
         del recipe["model"]["init_args"][setting]

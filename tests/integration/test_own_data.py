@@ -81,6 +81,28 @@ def test_both_stages_and_predictions_in_one_command(folder: Path) -> None:
     assert run_spx(*study, cwd=folder).stdout.count("Done before with the same settings") == 2
 
 
+def test_check_names_the_recipe_where_it_is_another_than_the_file_s(folder: Path, capsys) -> None:
+    check = ["check", "mygraph", "--facts"]
+    main(check)
+    shown = capsys.readouterr().out
+    (words,) = re.findall(r"CONFIG=plus EXTRA_WIDE='(.*)'", shown)
+    assert f"--data.k [{','.join(['4'] * 10)}]" in words, "the mean degree is 4"
+    main(
+        [
+            "fit",
+            "--config",
+            "configs/mine/plus.yaml",
+            "--data.dataset",
+            "mygraph",
+            *shlex.split(words),
+            "--trainer.max_epochs",
+            "2",
+        ]
+    )
+    main([*check, "--extra=--data.undirected true"])
+    assert "CONFIG=plus" not in capsys.readouterr().out, "8 edges a node, few features: as the file has it"
+
+
 def test_check_reports_and_estimates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "mygraph", "--extra=--data.undirected true --trainer.max_epochs 3"])
     out = capsys.readouterr().out
