@@ -199,7 +199,7 @@ def test_wide_has_the_authors_settings(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_plus_is_one_recipe(name):
-    """What differs: k, the layer and its dropout; large graphs keep the paper configuration's depth, batches, epochs."""
+    """What differs: k, the layer and its dropout; large graphs keep the paper configuration's size."""
     config, recipe, wide = read(name, "plus.yaml"), read("minesweeper", "plus.yaml"), read(name, "wide.yaml")["data"]
     model, data, trainer = (config[part] for part in ("model", "data", "trainer"))
     wanted = recipe_for(*SIZES[name], max(wide["init_args"]["k"]))
