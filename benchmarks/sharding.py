@@ -13,13 +13,21 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import arguments, report
-from benchmarks.distributed import ESTIMATOR, EXPANDER_DEGREE, FOLDER, LAYERS, fit_command, write_dataset
+from benchmarks.distributed import (
+    ESTIMATOR,
+    ESTIMATOR_WIDTH,
+    EXPANDER_DEGREE,
+    FOLDER,
+    LAYERS,
+    fit_command,
+    write_dataset,
+)
 from spx.data import AugmentedGraphData
 from spx.errors import DatasetError
 from spx.graph.sharding import edge_bounds
 
 DATASETS, RANKS = ("actor", "cora", "minesweeper"), (2, 3, 8)
-WIDTH, SHORT, LONG = 4, 2, 12
+SHORT, LONG = 2, 12
 IMPORTS = "import os, spx.cli; from benchmarks.distributed import memory_of; print(memory_of(os.getpid())[1])"
 
 
@@ -48,7 +56,7 @@ def traffic(num_nodes: int) -> list[dict]:
         rows = []
         for ranks in RANKS[:2]:
             carried = [_carried(ranks, epochs, Path(name)) for epochs in (SHORT, LONG)]
-            gather = (ranks - 1) * 4 * WIDTH * num_nodes * LAYERS
+            gather = (ranks - 1) * 4 * ESTIMATOR_WIDTH * num_nodes * LAYERS
             rows.append(
                 {
                     "graph": f"generated, {num_nodes:,} nodes",
@@ -62,8 +70,7 @@ def traffic(num_nodes: int) -> list[dict]:
 
 
 def _carried(ranks: int, epochs: int, folder: Path) -> int:
-    command = fit_command(ESTIMATOR, ranks, folder)
-    command[command.index("--trainer.max_epochs") + 1] = str(epochs)
+    command = fit_command(ESTIMATOR, ranks, folder, epochs)
     environment = {**os.environ, FOLDER: str(folder), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     before = _loopback_bytes()
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
