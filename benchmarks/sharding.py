@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,12 +50,12 @@ def balance() -> list[dict]:
     return rows
 
 
-def traffic(num_nodes: int) -> list[dict]:
+def traffic(num_nodes: int, processes: Sequence[int]) -> list[dict]:
     """Bytes of an epoch beside the model's: (P - 1) 4 d N for each gather of a layer's states and for its backward."""
     with tempfile.TemporaryDirectory() as name:
         write_dataset(Path(name), num_nodes, mean_degree=10, num_features=16)
         rows = []
-        for ranks in RANKS[:2]:
+        for ranks in processes:
             carried = [_carried(ranks, epochs, Path(name)) for epochs in (SHORT, LONG)]
             gather = (ranks - 1) * 4 * ESTIMATOR_WIDTH * num_nodes * LAYERS
             rows.append(
@@ -88,7 +89,7 @@ def imports_bytes() -> int:
 
 def main() -> None:
     small = arguments(__doc__).small
-    even, carried = balance(), traffic(20_000 if small else 200_000)
+    even, carried = balance(), traffic(20_000, (2,)) if small else traffic(200_000, (2, 3))
     headline = {
         "imports_own_gb": imports_bytes() / 1e9,
         "edges_off_the_mean_percent": {
