@@ -29,6 +29,7 @@ from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 RANKS = (1, 2, 3)
 FOLDER = "SPX_BENCHMARK_FOLDER"
 """Environment variable by which the script knows that it is to act as `spx` on the graph in that folder."""
+ESTIMATOR_WIDTH = 4
 EXPANDER_DEGREE, LAYERS, K, BATCH_SIZE, BATCHES = 15, 2, (10, 10), 1000, 10
 ESTIMATOR = {"model": "spx.training.AttentionEstimator", "data": "spx.data.AugmentedGraphData"}
 WIDE = {"model": "spx.training.Spexphormer", "data": "spx.data.ResampledGraphData"}
@@ -57,7 +58,8 @@ def read_dataset(folder: Path) -> NodeDataset:
     return NodeDataset(name="generated", protocol="public", split=split, **tensors, **facts)
 
 
-def fit_command(stage: dict[str, str], ranks: int, folder: Path) -> list[str]:
+def fit_command(stage: dict[str, str], ranks: int, folder: Path, epochs: int = 2) -> list[str]:
+    """A short fit of a stage on the generated graph of the folder, by this script's `fit`."""
     command = [
         sys.executable,
         "-m",
@@ -68,11 +70,18 @@ def fit_command(stage: dict[str, str], ranks: int, folder: Path) -> list[str]:
         "--data",
         stage["data"],
     ]
-    command += ["--data.dataset", "generated", "--model.num_layers", str(LAYERS), "--trainer.max_epochs", "2"]
+    command += ["--data.dataset", "generated", "--model.num_layers", str(LAYERS), "--trainer.max_epochs", str(epochs)]
     command += ["--runs_dir", str(folder / "runs"), "--name", f"ranks{ranks}", "--trainer.accelerator", "cpu"]
     command += ["--trainer.enable_progress_bar", "false", "--trainer.devices", str(ranks), "--attention.every", "0"]
     if stage is ESTIMATOR:
-        command += ["--model.width", "4", "--data.expander_degree", str(EXPANDER_DEGREE), "--data.shard", "true"]
+        command += [
+            "--model.width",
+            str(ESTIMATOR_WIDTH),
+            "--data.expander_degree",
+            str(EXPANDER_DEGREE),
+            "--data.shard",
+            "true",
+        ]
     else:
         command += ["--model.width", "128", "--model.num_heads", "1", "--data.k", str(list(K))]
         command += ["--data.scores", str(folder / "scores.safetensors"), "--data.batch_size", str(BATCH_SIZE)]

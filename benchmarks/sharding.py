@@ -8,18 +8,27 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from benchmarks.common import arguments, report
-from benchmarks.distributed import ESTIMATOR, EXPANDER_DEGREE, FOLDER, LAYERS, fit_command, write_dataset
+from benchmarks.distributed import (
+    ESTIMATOR,
+    ESTIMATOR_WIDTH,
+    EXPANDER_DEGREE,
+    FOLDER,
+    LAYERS,
+    fit_command,
+    write_dataset,
+)
 from spx.data import AugmentedGraphData
 from spx.errors import DatasetError
 from spx.graph.sharding import edge_bounds
 
 DATASETS, RANKS = ("actor", "cora", "minesweeper"), (2, 3, 8)
-WIDTH, SHORT, LONG = 4, 2, 12
+SHORT, LONG = 2, 12
 IMPORTS = "import os, spx.cli; from benchmarks.distributed import memory_of; print(memory_of(os.getpid())[1])"
 
 
@@ -41,14 +50,14 @@ def balance() -> list[dict]:
     return rows
 
 
-def traffic(num_nodes: int) -> list[dict]:
+def traffic(num_nodes: int, processes: Sequence[int]) -> list[dict]:
     """Bytes of an epoch beside the model's: (P - 1) 4 d N for each gather of a layer's states and for its backward."""
     with tempfile.TemporaryDirectory() as name:
         write_dataset(Path(name), num_nodes, mean_degree=10, num_features=16)
         rows = []
-        for ranks in RANKS[:2]:
+        for ranks in processes:
             carried = [_carried(ranks, epochs, Path(name)) for epochs in (SHORT, LONG)]
-            gather = (ranks - 1) * 4 * WIDTH * num_nodes * LAYERS
+            gather = (ranks - 1) * 4 * ESTIMATOR_WIDTH * num_nodes * LAYERS
             rows.append(
                 {
                     "graph": f"generated, {num_nodes:,} nodes",
@@ -62,8 +71,7 @@ def traffic(num_nodes: int) -> list[dict]:
 
 
 def _carried(ranks: int, epochs: int, folder: Path) -> int:
-    command = fit_command(ESTIMATOR, ranks, folder)
-    command[command.index("--trainer.max_epochs") + 1] = str(epochs)
+    command = fit_command(ESTIMATOR, ranks, folder, epochs)
     environment = {**os.environ, FOLDER: str(folder), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     before = _loopback_bytes()
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -81,7 +89,7 @@ def imports_bytes() -> int:
 
 def main() -> None:
     small = arguments(__doc__).small
-    even, carried = balance(), traffic(20_000 if small else 200_000)
+    even, carried = balance(), traffic(20_000, (2,)) if small else traffic(200_000, (2, 3))
     headline = {
         "imports_own_gb": imports_bytes() / 1e9,
         "edges_off_the_mean_percent": {

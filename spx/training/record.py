@@ -43,8 +43,8 @@ def peak_cuda_mb() -> float | None:
 
 def _peaks_of_ranks(pl_module: LightningModule) -> list[float]:
     """Peak resident memory of each process, in MB."""
-    peaks = pl_module.all_gather(torch.tensor(peak_rss_mb(), device=pl_module.device))
-    return peaks.flatten().tolist()
+    peak = torch.tensor(round(peak_rss_mb() * 1e6), device=pl_module.device)  # whole bytes: float32 would round them
+    return [each / 1e6 for each in pl_module.all_gather(peak).flatten().tolist()]
 
 
 class RunRecord(Callback):
