@@ -1,20 +1,14 @@
 """How well `spx check` foretells the peak memory of both stages: its estimate beside the trainings themselves."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.common import arguments, generated_dataset, report
+from benchmarks.common import arguments, generated_dataset, report, saved_dataset, trained
 from spx.checking.facts import attention_edges, edge_facts
 from spx.checking.trial import estimate_stages
 from spx.datasets import load_dataset
 from spx.experiments.plan import ESTIMATOR, WIDE
-from spx.files import read_json
 from spx.naming import OWN, is_path, run_name
-from spx.run_folder import RECORD_FILE
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPANDER_DEGREE = 15  # of all the configurations that are used here
@@ -22,15 +16,11 @@ EXPANDER_DEGREE = 15  # of all the configurations that are used here
 
 def measured(source: str, configs: Path, folder: Path, epochs: int | None) -> dict[str, dict]:
     """`run.json` of both stages, trained as their configurations say; `epochs` instead of theirs."""
-    records = {}
-    for stage in (ESTIMATOR, WIDE):
-        command = [sys.executable, "-m", "spx", "fit", "--config", str(configs / f"{stage}.yaml"), "--name", stage]
-        command += ["--data.dataset", source, "--runs_dir", str(folder), "--then_test", str(stage == WIDE).lower()]
-        command += ["--trainer.max_epochs", str(epochs)] if epochs else []
-        command += ["--trainer.enable_progress_bar", "false"]
-        subprocess.run(command, check=True, capture_output=True)
-        records[stage] = read_json(folder / run_name(source) / stage / "version_0" / RECORD_FILE)
-    return records
+    brief = ["--trainer.max_epochs", str(epochs)] if epochs else []
+    return {
+        stage: trained(configs / f"{stage}.yaml", source, folder, "--then_test", str(stage == WIDE).lower(), *brief)
+        for stage in (ESTIMATOR, WIDE)
+    }
 
 
 def compare(source: str, epochs: int | None, folder: Path) -> list[dict]:
@@ -59,17 +49,6 @@ def compare(source: str, epochs: int | None, folder: Path) -> list[dict]:
     return rows
 
 
-def generated(folder: Path, num_nodes: int, mean_degree: int, num_features: int) -> str:
-    """An own .npz; returns its path."""
-    dataset = generated_dataset(num_nodes, mean_degree, num_features)
-    path = folder / f"generated-{num_nodes}-{mean_degree}.npz"
-    masks = {}
-    for name, nodes in dataset.split._asdict().items():
-        masks[f"{name}_mask"] = np.isin(np.arange(num_nodes), nodes.numpy())
-    np.savez(path, x=dataset.x.numpy(), edge_index=dataset.edge_index.numpy(), y=dataset.y.numpy(), **masks)
-    return str(path)
-
-
 def main() -> None:
     small = arguments(__doc__).small
     rows = []
@@ -77,7 +56,7 @@ def main() -> None:
         folder = Path(name)
         graphs = [(2000, 10, 16)] if small else [(200_000, 10, 32), (60_000, 50, 128)]
         for number, shape in enumerate(graphs):
-            rows += compare(generated(folder, *shape), 2, folder / str(number))
+            rows += compare(saved_dataset(folder, generated_dataset(*shape)), 2, folder / str(number))
         for source in [] if small else ["actor", "minesweeper"]:
             rows += compare(source, None, folder / source)
     ratios = [row["memory ratio"] for row in rows]

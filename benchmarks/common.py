@@ -15,12 +15,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from spx.datasets.types import NodeDataset, Split
+from spx.files import read_json
+from spx.naming import run_name
+from spx.run_folder import RECORD_FILE
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("spx", "torch", "numba", "lightning", "torch-geometric", "numpy")
@@ -165,3 +169,20 @@ def generated_dataset(
         task="multiclass",
         metric="accuracy",
     )
+
+
+def saved_dataset(folder: Path, dataset: NodeDataset) -> str:
+    """Write it as an `.npz` of a user's own graph, and return the path."""
+    path = folder / f"{dataset.name}.npz"
+    nodes = np.arange(dataset.num_nodes)
+    masks = {f"{name}_mask": np.isin(nodes, part.numpy()) for name, part in dataset.split._asdict().items()}
+    np.savez(path, x=dataset.x.numpy(), edge_index=dataset.edge_index.numpy(), y=dataset.y.numpy(), **masks)
+    return str(path)
+
+
+def trained(config: Path, source: str, runs_dir: Path, *more: str) -> dict[str, Any]:
+    """`run.json` of `spx fit` with that configuration, in a process of its own."""
+    command = [sys.executable, "-m", "spx", "fit", "--config", str(config), "--name", config.stem]
+    command += ["--data.dataset", source, "--runs_dir", str(runs_dir), "--trainer.enable_progress_bar", "false", *more]
+    subprocess.run(command, check=True, capture_output=True)
+    return read_json(runs_dir / run_name(source) / config.stem / "version_0" / RECORD_FILE)

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/performance.md from benchmarks/results and rewrites its tables: `make pictures`."""
+"""Draws the pictures of docs/performance.md from benchmarks/results, rewrites the tables in docs: `make pictures`."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from matplotlib import pyplot as plt
 
 from benchmarks.common import RESULTS, columns_of, shown
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-PICTURES = PAGE.with_suffix("")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS / "performance.md", DOCS / "results.md")
+PICTURES = DOCS / "performance"
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#777777"
 COLOURS = {"spexphormer": BLUE, "plain": GREY, "gcn": ORANGE, "gcn-sparse": RED, "gat": PURPLE, "exphormer": GREEN}
 
@@ -150,10 +151,12 @@ def rewrite(page: str, name: str, text: str) -> str:
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "spx"}
-    page = PAGE.read_text()
-    for path in sorted(RESULTS.glob("*.json")):
-        page = rewrite(page, path.stem, table(json.loads(path.read_text())))
-    PAGE.write_text(page)
+    tables = {path.stem: table(json.loads(path.read_text())) for path in sorted(RESULTS.glob("*.json"))}
+    for page in PAGES:
+        text = page.read_text()
+        for name, made in tables.items():
+            text = rewrite(text, name, made)
+        page.write_text(text)
     for name, (draw, size) in DRAWN.items():
         path = RESULTS / f"{name}.json"
         if not path.exists():
