@@ -1,4 +1,4 @@
-"""Dropout on the CPU whose mask is a function of a seed: computed again in the backward, never held."""
+"""Dropout whose mask is a function of a seed: computed again in the backward, never held. Compiled for the CPU."""
 
 import functools
 import itertools
@@ -12,6 +12,7 @@ from spx.kernels.noise import GAMMA, MIX_1, MIX_2
 from spx.kernels.rows import can_compile, compile_rows, num_threads, run_over
 
 NS_PER_ELEMENT = 2
+FAST_DTYPES = (torch.float32, torch.float64)
 
 
 @torch.library.custom_op("spx::dropout", mutates_args=())
@@ -19,13 +20,14 @@ def dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     """Zero each element with probability p (to 2^-32), and divide the others by 1 - p.
 
     Args:
-        x: of any shape, float32 or float64, on the CPU.
+        x: of any shape and floating dtype.
         p: in [0, 1).
-        seed: [] int64; the same seed gives the same mask, one of another kind where nothing can be compiled.
+        seed: [] int64, on the CPU; the same seed gives the same mask, one of another kind where nothing is compiled:
+            on other devices than the CPU, in other dtypes than `FAST_DTYPES`.
     """
-    if not can_compile():
-        kept = torch.rand(x.shape, generator=torch.Generator().manual_seed(int(seed))) >= p
-        return torch.where(kept, x / (1 - p), 0)
+    if not (x.device.type == "cpu" and x.dtype in FAST_DTYPES and can_compile()):
+        stream = torch.Generator(x.device).manual_seed(int(seed))
+        return torch.where(torch.rand(x.shape, generator=stream, device=x.device) >= p, x / (1 - p), 0)
     pairs = x.reshape(-1) if x.numel() % 2 == 0 else torch.nn.functional.pad(x.reshape(-1), (0, 1))
     out = torch.empty_like(pairs)
     parts = num_threads(NS_PER_ELEMENT * pairs.numel())
@@ -33,7 +35,7 @@ def dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     ranges = [(start, stop) for start, stop in itertools.pairwise(bounds) if start < stop]
     keep = np.uint64(min(2**32, round((1 - p) * 2**32)))
     scale = out.numpy().dtype.type(1 / (1 - p))
-    run_over(_kernel(), ranges, pairs.numpy(), np.uint64(int(seed)), keep, scale, out.numpy())
+    run_over(_kernel(), ranges, pairs.numpy(), np.uint64(int(seed) % 2**64), keep, scale, out.numpy())
     return out[: x.numel()].view(x.shape)
 
 
@@ -52,6 +54,12 @@ def _backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
 
 
 dropout.register_autograd(_backward, setup_context=_save)
+
+
+def seed_of_rest(seed: Tensor, num_elements: int) -> Tensor:
+    """The seed by which a tensor's elements from an even number on are dropped alone as they are with the whole."""
+    shifted = (int(seed) + num_elements // 2 * GAMMA) % 2**64
+    return torch.tensor(shifted - 2**64 if shifted >= 2**63 else shifted)
 
 
 @functools.cache

@@ -7,13 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spx.errors import ConfigError
-from spx.kernels.cpu_dropout import dropout
+from spx.kernels.cpu_dropout import FAST_DTYPES, dropout
 from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood, at_least_fp32
 from spx.nn.norms import NormName, make_norm
 
 LayerName = Literal["transformer", "concat", "residual"]
-FAST_DTYPES = (torch.float32, torch.float64)
 
 
 class Dropout(nn.Dropout):

@@ -11,7 +11,7 @@ from spx.graph.sharding import GraphShard
 from spx.nn.collectives import gather_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood
-from spx.nn.layers import Dropout, HiddenLayer, LayerName, layer_class
+from spx.nn.layers import HiddenLayer, LayerName, layer_class
 from spx.nn.norms import NormName, make_norm
 
 
@@ -68,9 +68,8 @@ class GraphTransformer(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
         self.register_buffer("temperature", torch.ones(()))
-        self.input_dropout = Dropout(dropout if drop_features else 0.0)
         norm = norm or layer_class(layer).usual_norm
-        self.encoder = FeatureEncoder(num_features, width)
+        self.encoder = FeatureEncoder(num_features, width, dropout if drop_features else 0.0)
         self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
@@ -90,27 +89,24 @@ class GraphTransformer(nn.Module):
             neighborhoods: L of them, first layer first, or one that all layers share: a rank's shard of a graph, too.
                 Then the nodes are those of its rows, and all ranks have to call at once.
         """
-        h = self._encode(x)
+        h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
             h, _ = self._pass(layer, h, neighborhood)
         return self.head(h)
 
     def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The weights p of one layer after the other, each [M, H] or [N, K, H]; they carry no gradient."""
-        h = self._encode(x)
+        h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
             h, weights = self._pass(layer, h, neighborhood, need_weights=True)
             yield weights
 
     def layer_inputs(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The node states that enter one layer after the other, each [N_l, width]."""
-        h = self._encode(x)
+        h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
             yield h
             h, _ = self._pass(layer, h, neighborhood)
-
-    def _encode(self, x: Tensor) -> Tensor:
-        return self.pre(self.encoder(self.input_dropout(x)))
 
     def _pass(
         self, layer: nn.Module, h: Tensor, neighborhood: Neighborhood | GraphShard, need_weights: bool = False

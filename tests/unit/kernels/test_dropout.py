@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spx.kernels.cpu_dropout import dropout
+from spx.kernels.cpu_dropout import dropout, seed_of_rest
 from spx.nn.layers import Dropout
 
 
@@ -40,6 +40,22 @@ def test_the_seed_decides_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("spx.kernels.cpu_dropout.num_threads", lambda nanoseconds: 3)
     assert torch.equal(dropout(x, 0.5, seed()), one)
     assert not torch.equal(dropout(x, 0.5, seed(4)), one)
+
+
+@pytest.mark.parametrize("number", [0, 3, 2**62 - 1])
+def test_a_rest_is_dropped_alone_as_with_the_whole(number: int) -> None:
+    x = torch.randn(1001)
+    for start in (0, 2, 500, 1000):
+        rest = dropout(x[start:], 0.5, seed_of_rest(seed(number), start))
+        assert torch.equal(rest, dropout(x, 0.5, seed(number))[start:])
+
+
+def test_other_dtypes_are_dropped_by_torch() -> None:
+    x = torch.ones(10_000, dtype=torch.bfloat16)
+    out = dropout(x, 0.25, seed())
+    assert out.unique().tolist() == [0.0, pytest.approx(4 / 3, rel=0.01)]
+    assert torch.equal(out, dropout(x, 0.25, seed()))
+    assert 0.2 < float((out == 0).double().mean()) < 0.3
 
 
 def test_strided_input_is_dropped_element_by_element() -> None:

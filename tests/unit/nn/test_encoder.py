@@ -2,10 +2,14 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
+from spx.kernels import cpu_dropout
 from spx.kernels import linear as kernel
+from spx.kernels.cpu_dropout import dropout
 from spx.kernels.linear import linear_by_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.gcn import GCN
+
+SEED = torch.tensor(2**62 - 5)
 
 
 def inputs(num_rows: int = 7) -> tuple[torch.Tensor, ...]:
@@ -14,13 +18,17 @@ def inputs(num_rows: int = 7) -> tuple[torch.Tensor, ...]:
     return torch.randn(num_rows, 5).half(), weight.requires_grad_(), bias.requires_grad_()
 
 
-@pytest.mark.parametrize("rows_a_chunk", [1, 3, 100])
-def test_linear_by_rows_equals_linear_with_all_gradients(monkeypatch: pytest.MonkeyPatch, rows_a_chunk: int) -> None:
+@pytest.mark.parametrize("rows_a_chunk", [2, 4, 100])
+@pytest.mark.parametrize("p", [0.0, 0.6])
+def test_linear_by_rows_equals_linear_with_all_gradients(
+    monkeypatch: pytest.MonkeyPatch, rows_a_chunk: int, p: float
+) -> None:
     monkeypatch.setattr(kernel, "CHUNK_ELEMENTS", 5 * rows_a_chunk)
     x, weight, bias = inputs()
     x.requires_grad_()
     upstream = torch.randn(7, 4)
-    found, wanted = linear_by_rows(x, weight, bias), linear(x.float(), weight, bias)
+    found = linear_by_rows(x, weight, bias, p, SEED)
+    wanted = linear(dropout(x.float(), p, SEED), weight, bias)
     torch.testing.assert_close(found, wanted)
     for one, other in zip(
         torch.autograd.grad(found, (x, weight, bias), upstream),
@@ -30,15 +38,39 @@ def test_linear_by_rows_equals_linear_with_all_gradients(monkeypatch: pytest.Mon
         torch.testing.assert_close(one, other)
 
 
+def test_the_gradient_has_the_mask_of_the_output_where_nothing_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "CHUNK_ELEMENTS", 20)
+    monkeypatch.setattr(cpu_dropout, "can_compile", lambda: False)
+    x, weight = torch.randn(7, 5).requires_grad_(), torch.eye(5).requires_grad_()
+    dropped = linear_by_rows(x, weight, torch.zeros(5), 0.5, SEED)
+    grad_x, grad_weight = torch.autograd.grad(dropped.sum(), (x, weight))
+    torch.testing.assert_close(grad_x * x, dropped)
+    torch.testing.assert_close(grad_weight, dropped.sum(0).expand(5, 5))
+    assert 0 < int((dropped == 0).sum()) < 35
+
+
 def test_no_rows() -> None:
     x, weight, bias = inputs(0)
-    out = linear_by_rows(x, weight, bias)
+    out = linear_by_rows(x, weight, bias, 0.5, SEED)
     assert out.shape == (0, 4)
     assert torch.equal(torch.autograd.grad(out.sum(), weight)[0], torch.zeros(4, 5))
 
 
-def test_the_operator_keeps_the_rules_of_torch() -> None:
-    torch.library.opcheck(linear_by_rows, inputs())
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_the_operator_keeps_the_rules_of_torch(p: float) -> None:
+    torch.library.opcheck(linear_by_rows, (*inputs(), p, SEED))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_features_are_dropped_in_training_alone_by_a_mask_of_the_global_seed(dtype: torch.dtype) -> None:
+    encoder, x = FeatureEncoder(200, 3, dropout=0.5), torch.randn(30, 200).to(dtype)
+    torch.manual_seed(4)
+    trained, again = encoder(x), encoder(x)
+    torch.manual_seed(4)
+    wanted = linear(dropout(x.float(), 0.5, torch.randint(2**62, ())), encoder.weight, encoder.bias)
+    torch.testing.assert_close(trained, wanted)
+    assert not torch.equal(trained, again)
+    torch.testing.assert_close(encoder.eval()(x), linear(x.float(), encoder.weight, encoder.bias))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])

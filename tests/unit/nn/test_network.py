@@ -175,13 +175,9 @@ def test_new_layers_start_from_the_mean_over_the_neighbours(name: str) -> None:
     torch.testing.assert_close(attended, layer.attention.value(x)[table().neighbors.long()].mean(1))
 
 
-def test_the_features_are_dropped_in_training_alone() -> None:
-    net, seen = network(dropout=0.5, drop_features=True), []
-    net.encoder.register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
-    for training in (True, False):
-        net.train(training)(features(), (table(),))
-    assert 0.2 < float((seen[0] == 0).double().mean()) < 0.8
-    assert torch.equal(seen[1], features())
+@pytest.mark.parametrize(("drop_features", "probability"), [(True, 0.5), (False, 0.0)])
+def test_features_are_dropped_on_request(drop_features: bool, probability: float) -> None:
+    assert network(dropout=0.5, drop_features=drop_features).encoder.dropout == probability
 
 
 def test_an_unknown_layer_is_refused() -> None:
