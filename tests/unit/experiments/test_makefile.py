@@ -54,7 +54,7 @@ def test_help_lists_every_target_and_variable(help_text):
 
 def test_help_lists_configurations_and_overlays(help_text):
     line = next(line for line in help_text.splitlines() if line.strip().startswith("CONFIG"))
-    assert line.endswith(": exphormer gcn wide")
+    assert line.endswith(": exphormer gcn plus wide")
     line = next(line for line in help_text.splitlines() if line.strip().startswith("OVERLAY"))
     assert line.partition(": ")[2].split() == overlay_names(ROOT / "configs")
 
