@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -104,9 +105,21 @@ def make_command(study: Study) -> str:
     for name in MAKE_VARIABLES:
         value = getattr(study, name)
         if value != getattr(defaults, name):
-            text = value if isinstance(value, str) else " ".join(str(part) for part in value)
-            words.append(f'{name.upper()}="{text}"' if shlex.quote(text) != text else f"{name.upper()}={text}")
+            text = value if isinstance(value, str) else " ".join(_as_argument(str(part)) for part in value)
+            words.append(f"{name.upper()}={_as_word(text)}")
     return " ".join(words)
+
+
+def _as_argument(text: str) -> str:
+    """Quoted where `shlex.split` would take it for something else."""
+    return shlex.quote(text) if not text or re.search(r"[\s'\"\\]", text) else text
+
+
+def _as_word(text: str) -> str:
+    """Quoted for a shell, and for make behind it, which reads $$ as $."""
+    text = text.replace("$", "$$")
+    quoted = shlex.quote(text)
+    return quoted if quoted == text or set('"$`\\!') & set(text) else f'"{text}"'
 
 
 def machine() -> dict[str, Any]:

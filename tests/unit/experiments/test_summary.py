@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +91,18 @@ def test_command_says_only_what_differs():
     assert make_command(study) == (
         'make cora SEEDS="0 1" SPLITS=2 PROTOCOL=paper CONFIG=gcn OVERLAY=gpu EXTRA="--trainer.max_epochs 3"'
     )
+
+
+@pytest.mark.parametrize(
+    "argument", ["[4,4]", "[4, 4]", '[{"class_path": "a.B"}]', "it's", "", "a\\b", "$HOME", "`x` !"]
+)
+def test_the_command_repeats_any_argument(tmp_path: Path, argument: str) -> None:
+    """Through the shell and make, to the program. Below another make its own would print where it is."""
+    command = make_command(Study("cora", extra_wide=("--name", argument)))
+    makefile = tmp_path / "Makefile"
+    makefile.write_text('export EXTRA_WIDE\ncora:\n\t@printf %s "$$EXTRA_WIDE"\n')
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    shown = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=own, capture_output=True, text=True, check=True
+    ).stdout
+    assert shlex.split(shown) == ["--name", argument]
