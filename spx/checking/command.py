@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from spx.checking.recipe import NUM_LAYERS, recipe_for
+from spx.checking.recipe import MOST_TRAINING_NODES, NUM_LAYERS, recipe_for
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.naming import OWN, is_path
@@ -117,9 +117,14 @@ def _recipe(dataset, mean_degree: float, configs: Path) -> list[str]:
         return []
     settings, usual = (merged_settings([configs / f"{name}.yaml"]) for name in (PLUS, WIDE))
     most_k = max(usual["data"]["init_args"]["k"])
-    recipe = recipe_for(dataset.num_features, dataset.split.train.numel(), mean_degree, most_k)
+    num_training_nodes = dataset.split.train.numel()
+    recipe = recipe_for(dataset.num_features, num_training_nodes, mean_degree, most_k)
     model, k = settings["model"]["init_args"], settings["data"]["init_args"]["k"]
-    if len(k) != NUM_LAYERS or recipe == (model["layer"], model["dropout"], k[0]):
+    if (
+        num_training_nodes > MOST_TRAINING_NODES
+        or len(k) != NUM_LAYERS
+        or recipe == (model["layer"], model["dropout"], k[0])
+    ):
         return []
     return [f"For more accuracy (docs/results.md): CONFIG=plus EXTRA_WIDE='{recipe.arguments}'."]
 

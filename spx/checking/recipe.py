@@ -4,11 +4,16 @@ import math
 from typing import NamedTuple
 
 NUM_LAYERS = 10
+MOST_TRAINING_NODES = 50_000
+"""Graphs of more keep the depth and the degrees of their paper configuration: ten layers reach the whole graph from any
+batch."""
 MANY_FEATURES = 0.05
 """Features for a training node; from here on a network fits single features, and needs another layer and dropout."""
 
 
 class Recipe(NamedTuple):
+    """Settings of the wide network that differ between graphs: its layer, their dropout, and K of each layer."""
+
     layer: str
     dropout: float
     k: int
@@ -21,7 +26,7 @@ class Recipe(NamedTuple):
 
 
 def recipe_for(num_features: int, num_training_nodes: int, mean_degree: float, most_k: int) -> Recipe:
-    """What suits a graph.
+    """What suits a graph of up to `MOST_TRAINING_NODES`.
 
     Args:
         num_features: F.

@@ -1,4 +1,4 @@
-"""Callbacks of every run: the best checkpoint and the progress bar."""
+"""Callbacks: of every run, the best checkpoint and the progress bar; of `plus`, averaged weights and an early end."""
 
 import math
 import time
@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from torch import Tensor
 from tqdm import tqdm
 
+from spx.errors import ConfigError
 from spx.run_folder import LAST_CHECKPOINT
 
 
@@ -93,10 +94,15 @@ class WeightAverage(EMAWeightAveraging):
     After a fit Lightning's own would test the weights of the last step, which a checkpoint holds for a fit to go on.
 
     Args:
-        decay: weight of the average in its update; 1 / (1 - decay) steps count.
+        decay: weight of the average in its update, from 0 to below 1; 1 / (1 - decay) steps count.
+
+    Raises:
+        ConfigError: another decay.
     """
 
     def __init__(self, decay: float = 0.99):
+        if not 0 <= decay < 1:
+            raise ConfigError(f"decay is {decay}; it is from 0 to below 1, where the average would never move.")
         super().__init__(decay=decay)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -111,10 +117,15 @@ class EarlyEnd(EarlyStopping):
     """Ends a fit whose validation metric hasn't risen for some epochs.
 
     Args:
-        patience: validations without a rise.
+        patience: validations without a rise, at least 1.
+
+    Raises:
+        ConfigError: a patience below 1.
     """
 
     def __init__(self, patience: int):
+        if patience < 1:
+            raise ConfigError(f"patience is {patience}; it is a number of validations, at least 1.")
         super().__init__(monitor="", mode="max", patience=patience)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -6,7 +6,7 @@ Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `trai
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
@@ -97,6 +97,8 @@ class NodeTask(L.LightningModule):
                 f"lr is {lr}, weight_decay {weight_decay}, warmup_epochs {warmup_epochs}: "
                 "lr must be above 0, the others at least 0."
             )
+        if lr_schedule not in get_args(ScheduleName):
+            raise ConfigError(f"lr_schedule is '{lr_schedule}'; choose from {', '.join(get_args(ScheduleName))}.")
         self.network = network
         self._seed: int | None = None
         self._finite: Tensor | None = None

@@ -81,7 +81,9 @@ def test_both_stages_and_predictions_in_one_command(folder: Path) -> None:
     assert run_spx(*study, cwd=folder).stdout.count("Done before with the same settings") == 2
 
 
-def test_check_names_the_recipe_where_it_is_another_than_the_file_s(folder: Path, capsys) -> None:
+def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     check = ["check", "mygraph", "--facts"]
     main(check)
     shown = capsys.readouterr().out
@@ -99,6 +101,10 @@ def test_check_names_the_recipe_where_it_is_another_than_the_file_s(folder: Path
             "2",
         ]
     )
+    with monkeypatch.context() as patch:
+        patch.setattr("spx.checking.command.MOST_TRAINING_NODES", 1)
+        main(check)
+    assert "CONFIG=plus" not in capsys.readouterr().out, "ten layers are not for a large graph"
     main([*check, "--extra=--data.undirected true"])
     assert "CONFIG=plus" not in capsys.readouterr().out, "8 edges a node, few features: as the file has it"
 

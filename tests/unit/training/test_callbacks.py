@@ -1,11 +1,13 @@
 """The best checkpoint, the hand-over of scores, the progress bar."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
 
+from spx.errors import ConfigError
 from spx.graph.scores import load_scores
 from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
@@ -161,6 +163,19 @@ def test_a_fit_ends_some_epochs_after_its_best(tmp_path: Path) -> None:
     run = train(tmp_path, wide(lr=1e-12), resampled(), EarlyEnd(patience=3), epochs=20, test=True)
     assert len(scalars(run.folder)["val/accuracy"]) == 4, "weights that don't move are best at first"
     assert torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: EarlyEnd(patience=0), "patience is 0"),
+        (lambda: WeightAverage(decay=1.0), "decay is 1.0"),
+        (lambda: WeightAverage(decay=-0.1), "decay is -0.1"),
+    ],
+)
+def test_a_setting_without_sense_is_refused(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make()
 
 
 def test_the_progress_bar_runs_over_all_epochs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,9 @@ def test_a_metric_that_does_not_suit_the_task_is_refused(name: str, task: str, n
         make_metric(name, task, num_outputs)
 
 
-@pytest.mark.parametrize("settings", [{"lr": 0.0}, {"weight_decay": -1.0}, {"warmup_epochs": -1}])
+@pytest.mark.parametrize(
+    "settings", [{"lr": 0.0}, {"weight_decay": -1.0}, {"warmup_epochs": -1}, {"lr_schedule": "linear"}]
+)
 def test_settings_of_the_optimiser_are_checked(settings: dict) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(settings))} "):
         wide(**settings)
