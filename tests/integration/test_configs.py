@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from benchmarks.memory import LARGE, SIZES
 from spx.checking.recipe import NUM_LAYERS, recipe_for
 from spx.cli import SpxCLI
 from spx.data import AugmentedGraphData, graph_data
@@ -23,30 +24,6 @@ FILES = sorted(
     for path in CONFIGS.glob("*/*.yaml")
     if path.parent.name != OVERLAYS and path.stem != ANALYSIS
 )
-LARGE = ("amazon2m", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pokec")
-# Features, training nodes of the public split, mean degree
-SIZES = {
-    "actor": (932, 3648, 3.9),
-    "amazon-ratings": (300, 12_246, 7.6),
-    "amazon2m": (100, 1_224_514, 50.5),
-    "citeseer": (3703, 120, 2.7),
-    "computer": (767, 8251, 35.8),
-    "cora": (1433, 140, 3.9),
-    "cs": (6805, 11_000, 8.9),
-    "minesweeper": (7, 5000, 7.9),
-    "minesweeper-sim": (7, 5000, 7.9),
-    "ogbn-arxiv": (128, 90_941, 13.7),
-    "ogbn-products": (100, 196_615, 50.5),
-    "ogbn-proteins": (8, 86_619, 597),
-    "photo": (745, 4590, 31.1),
-    "physics": (8415, 20_696, 14.4),
-    "pokec": (65, 163_280, 18.8),
-    "pubmed": (500, 60, 4.5),
-    "questions": (301, 24_460, 6.3),
-    "roman-empire": (300, 11_331, 2.9),
-    "tolokers": (10, 5879, 88.3),
-    "wikics": (300, 580, 36.9),
-}
 NUM_NODES = 60
 OWN_PATH = f"graphs/{OWN}.npz"
 
@@ -202,7 +179,8 @@ def test_plus_is_one_recipe(name):
     """What differs: k, the layer and its dropout; large graphs keep the paper configuration's size."""
     config, recipe, wide = read(name, "plus.yaml"), read("minesweeper", "plus.yaml"), read(name, "wide.yaml")["data"]
     model, data, trainer = (config[part] for part in ("model", "data", "trainer"))
-    wanted = recipe_for(*SIZES[name], max(wide["init_args"]["k"]))
+    size = SIZES[name]
+    wanted = recipe_for(size.num_features, size.num_training_nodes, size.mean_degree, max(wide["init_args"]["k"]))
     k = data["init_args"].pop("k")
     assert (model["init_args"].pop("layer"), model["init_args"].pop("dropout")) == wanted[:2]
     assert len(k) == model["init_args"]["num_layers"]
