@@ -18,7 +18,7 @@ def inputs(num_rows: int = 7) -> tuple[torch.Tensor, ...]:
     return torch.randn(num_rows, 5).half(), weight.requires_grad_(), bias.requires_grad_()
 
 
-@pytest.mark.parametrize("rows_a_chunk", [2, 4, 100])
+@pytest.mark.parametrize("rows_a_chunk", [1, 3, 4, 100])
 @pytest.mark.parametrize("p", [0.0, 0.6])
 def test_linear_by_rows_equals_linear_with_all_gradients(
     monkeypatch: pytest.MonkeyPatch, rows_a_chunk: int, p: float
