@@ -70,7 +70,7 @@ def row(case: Case, step: str, changes: tuple[str, ...]) -> dict:
         "step": step,
         "validation %": summary["val_mean"],
         "test %": summary["test_mean"],
-        "test +-": summary["test_std"],
+        "test +-": summary["test_std"] if len(summary["test"]) > 1 else "-",
         "runs": len(summary["test"]),
         "edges a layer": summary["attention_edges"],
         "s an epoch": stage["seconds_per_epoch"],
