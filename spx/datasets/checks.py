@@ -1,5 +1,6 @@
 """The gate that every dataset passes before anyone trains on it."""
 
+import logging
 from collections.abc import Iterable
 
 import torch
@@ -13,6 +14,9 @@ _MEND = "The raw files are damaged or of another version: delete them and load a
 LARGEST_FEATURE = 1e15
 FEATURE_DTYPES = (torch.float32, torch.float16)
 CHUNK_ELEMENTS = 1 << 24
+SHOWN_LABELS = 5
+
+logger = logging.getLogger(__name__)
 
 
 def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> None:
@@ -27,6 +31,7 @@ def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> No
         _check_features(dataset.x, mend)
         _check_labels(dataset, mend)
         _check_split(dataset.split, dataset, mend)
+        _check_metric(dataset)
     except DatasetError as error:
         raise DatasetError(f"{what or f'dataset {dataset.name!r}'}: {error}") from None
 
@@ -112,6 +117,33 @@ def _check_part(what: str, nodes: Tensor, dataset: NodeDataset, mend: str) -> No
     unlabelled = int((dataset.y[nodes] < 0).sum()) if dataset.task == "multiclass" else 0
     if unlabelled:
         raise DatasetError(f"{what} names {unlabelled} nodes that have no label. {mend}")
+
+
+def _check_metric(dataset: NodeDataset) -> None:
+    """Refuse a part over which the metric is undefined: ROC-AUC ranks the nodes of a class before those without it.
+
+    Of several labels those that have no such two kinds of nodes are left out of the mean, which is said.
+    """
+    if dataset.metric != "roc_auc":
+        return
+    names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
+    multilabel = dataset.task == "multilabel"
+    for part, nodes in dataset.split._asdict().items():
+        y = dataset.y[nodes] == 1
+        defined = y.any(0) & (~y).any(0)
+        if not bool(defined.any()):
+            held = "each label is the same for all of them" if multilabel else f"all are of class {names[int(y[0])]!r}"
+            raise DatasetError(
+                f"ROC-AUC is undefined over the {nodes.numel()} nodes of the {part} split: {held}. Choose another "
+                "split (--data.split, --data.shares, or the files' own)"
+                + ("" if multilabel else ", or the metric accuracy")
+            )
+        if multilabel and part != "train" and not bool(defined.all()):
+            left_out = [name for name, kept in zip(names, defined.tolist(), strict=True) if not kept]
+            logger.warning(
+                "dataset %s: ROC-AUC of the %s split is the mean over %d of %d labels; its nodes are all alike in %s",
+                *(repr(dataset.name), part, int(defined.sum()), len(names), ", ".join(left_out[:SHOWN_LABELS])),
+            )
 
 
 def _kind(tensor: Tensor) -> str:
