@@ -47,7 +47,9 @@ def measure(case: dict) -> dict:
     build_peak = resident("VmHWM")
     settle()
     L.seed_everything(0, verbose=False)
-    model = AttentionEstimator(width, num_layers, num_features=100, num_outputs=47)
+    model = AttentionEstimator(
+        width, num_layers, num_features=100, num_outputs=47, task="multiclass", metric="accuracy"
+    )
     times = EpochTimes()
     with tempfile.TemporaryDirectory(dir=".") as folder:
         scores = Path(folder) / "scores.safetensors"

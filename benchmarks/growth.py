@@ -51,7 +51,7 @@ def tradeoff(case: dict) -> dict:
     L.seed_everything(0, verbose=False)
     name = "minesweeper-sim"
     first = AugmentedGraphData(name)
-    from_data: dict[str, Any] = {"num_features": first.num_features, "num_outputs": 2, "metric": first.metric}
+    from_data: dict[str, Any] = first.for_model
     quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     quiet |= {"gradient_clip_val": 1.0, "num_sanity_val_steps": 0}
     with tempfile.TemporaryDirectory() as folder:

@@ -118,7 +118,8 @@ def convolution(name: str, width: int, heads: int) -> Callable[[], nn.Module]:
 
 def build(model: str, dataset: NodeDataset, k: list[int], width: int, heads: int, **settings: Any):
     """DataModule and LightningModule of a model of this name; `k` gives the number of layers too."""
-    from_data = {"num_features": dataset.num_features, "num_outputs": dataset.num_classes, "metric": dataset.metric}
+    from_data = {"num_features": dataset.num_features, "num_outputs": dataset.num_classes}
+    from_data |= {"task": dataset.task, "metric": dataset.metric}
     transformer = {"width": width, "num_layers": len(k), "num_heads": heads, "dropout": 0.5}
     if model in ("gcn", "gcn-sparse", "gat"):
         make = convolution(model, width, heads)

@@ -63,6 +63,8 @@ def explain(error: Exception) -> tuple[str, int]:
     for cause in chain:
         if isinstance(cause, SpxError) or type(cause).__name__ == "MisconfigurationException":
             return str(cause), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
+    if missing := next((cause for cause in chain if _lacks_a_package(cause)), None):
+        return f"a package is missing: {' '.join(str(missing).split())[:300]}", EXIT_USER_ERROR
     if full is not None:
         return f"the disk is full ({full}). Free space, or choose other folders", EXIT_RESOURCES
     if any(map(_lost_a_rank, chain)):
@@ -81,6 +83,11 @@ def _causes(error: BaseException | None):
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _lacks_a_package(error: BaseException) -> bool:
+    """One of those that an option asks for, such as a logger's."""
+    return isinstance(error, ModuleNotFoundError) and not str(error.name or "").startswith("spx")
 
 
 def _disk_is_full(error: BaseException) -> bool:

@@ -1,27 +1,30 @@
 """The LightningCLI of `spx`: fit, validate, test, predict."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
+from spx.arguments import explain_argument, option_names
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
 from spx.naming import run_name
-from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
+from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, claim_version, next_version
 from spx.training import NodeTask
-from spx.training.callbacks import BestCheckpoint, EpochProgress
+from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
 from spx.training.compiling import CompiledLayers
 from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
+from spx.training.saved_config import SavedConfig
 
 DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time.
 Others, each with its own --help: `spx check PATH` reads a graph and says what training on it takes; `spx study
@@ -42,6 +45,20 @@ TRAINER_DEFAULTS = {
 }
 
 
+class OneLineParser(LightningArgumentParser):
+    """LightningCLI's parser, whose errors are raised as one sentence in place of a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise it.
+
+        Raises:
+            ConfigError: unless a parser further out asked for its own kind of error.
+        """
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise ConfigError(explain_argument(message, option_names(self))) from ex
+
+
 class SpxCLI(LightningCLI):
     """LightningCLI in subclass mode: model settings that follow from the data are linked, and the run's folder,
     checkpoint, hand-over, record and progress bar come by themselves."""
@@ -55,7 +72,9 @@ class SpxCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": False},
+            save_config_callback=SavedConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            parser_class=OneLineParser,
             parser_kwargs={"description": DESCRIPTION},
             args=args,
             run=run,
@@ -99,7 +118,13 @@ class SpxCLI(LightningCLI):
         the checkpoint's."""
         settings = self.config[self.config["subcommand"]] if self.config.get("subcommand") else self.config
         path = settings.get("ckpt_path")
-        if not path or path in ("best", "last", "hpc", "registry"):
+        if not path:
+            if self.config.get("subcommand") in ("test", "validate", "predict"):
+                raise ConfigError(
+                    f"spx {self.config['subcommand']} needs --ckpt_path, or it would judge a network that has learned "
+                    "nothing. Give the path of a checkpoint, such as lightning_logs/actor/wide/version_0/checkpoints/"
+                    "best.ckpt."
+                )
             return
         stored = read_hyper_parameters(path)
         given = settings.model.get("init_args", {})
@@ -114,19 +139,24 @@ class SpxCLI(LightningCLI):
                 "Give the settings that it was made with (config.yaml in its run's folder), or another checkpoint."
             )
 
+    def _set_seed(self) -> None:
+        """The seed of the data's draws is the one that was set, also where it is drawn at random (`true`)."""
+        super()._set_seed()
+        seed = self.settings.seed_everything
+        self.settings.data.init_args.seed = 0 if seed is False else seed
+
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint of a run that is to be resumed."""
+        """Find the checkpoint of a run that is to be resumed, and refuse what no run can do before long work."""
         settings = self.settings
         if self.subcommand == "predict":
             settings.return_predictions = False  # they are written while they come
+        check_trainer(settings.trainer, self.subcommand)
         if settings.resume:
             if settings.version is None:
                 raise ConfigError("--resume true needs --version, the number of the run to go on with.")
             if (last := self._run_folder / LAST_CHECKPOINT).is_file():
                 settings.ckpt_path = str(last)
                 self._parse_ckpt_path()
-            if (self._run_folder / CONFIG_FILE).is_file():
-                self.save_config_callback = None  # the settings that the run was started with stay
 
     @property
     def _run_folder(self) -> Path:
@@ -134,24 +164,38 @@ class SpxCLI(LightningCLI):
         folder = Path(settings.runs_dir, run_name(settings.data.init_args.dataset), settings.name)
         return folder / f"version_{next_version(folder) if settings.version is None else settings.version}"
 
+    def _claim_folder(self) -> Path | None:
+        """The run's folder, made where it is a new one: of runs that start at once, each gets its own. None for a
+        trial run, which leaves nothing."""
+        settings = self.settings
+        if settings.trainer.fast_dev_run:
+            return None
+        check_writable(settings.runs_dir)
+        if settings.version is None and rank_zero_only.rank == 0:  # other ranks ask for it (`run_folder`)
+            return claim_version(self._run_folder.parent)
+        if not settings.resume:
+            self._refuse_taken(self._run_folder)
+        return self._run_folder
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Lay down the run's folder before any long work, and add the callbacks of every run."""
-        settings = self.settings
-        if settings.trainer.logger in (None, True):
-            check_writable(settings.runs_dir)
-            folder = self._run_folder
-            if not settings.resume:
-                self._refuse_taken(folder)
+        settings, given = self.settings, self._get(self.config_init, "trainer")
+        folder, added = self._claim_folder(), _as_list(given.callbacks)
+        refuse_doubles(added)
+        if folder is not None and settings.trainer.logger in (None, True):
             name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
+        if folder is not None and given.default_root_dir is None:
+            kwargs["default_root_dir"] = str(folder)  # for what Lightning and its callbacks leave by themselves
         files = [str(path) for path in settings.get("config") or []]
-        callbacks = [RunLock(), RunRecord(settings.name, files)]
-        if settings.trainer.enable_progress_bar is not False:
+        callbacks: list[Callback] = [RunLock(folder), RunRecord(settings.name, files)]
+        if given.enable_progress_bar is not False and not _holds(added, ProgressBar):
             callbacks.append(EpochProgress())
-        if "logger" in kwargs:
+        if settings.trainer.logger not in (False, []) and not _holds(added, LearningRateMonitor):
             callbacks.append(LearningRateMonitor("epoch"))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
-        kwargs["plugins"] = [WholeFileIO(), *_as_list(self._get(self.config_init, "trainer").plugins)]
+        plugins = _as_list(given.plugins)
+        kwargs["plugins"] = plugins if _holds(plugins, CheckpointIO) else [WholeFileIO(), *plugins]
         return super().instantiate_trainer(**kwargs)
 
     @rank_zero_only
@@ -160,8 +204,52 @@ class SpxCLI(LightningCLI):
             raise ConfigError(f"{folder} holds a run already. Leave --version out, or give a number that is free.")
 
     def after_fit(self) -> None:
+        """Test the best checkpoint if that is asked for; after a trial run, the network as it is."""
         if self.settings.then_test:
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False)
+            best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+
+
+def check_trainer(settings: Any, subcommand: str) -> None:
+    """Refuse settings of the Trainer that leave nothing to train, or no checkpoint.
+
+    Args:
+        settings: what was given, by name.
+        subcommand: "fit", "test" and so on.
+
+    Raises:
+        ConfigError: such a setting.
+    """
+    if settings.barebones or settings.enable_checkpointing is False:
+        what = "barebones is true" if settings.barebones else "enable_checkpointing is false"
+        raise ConfigError(
+            f"trainer.{what}: a run without its best checkpoint has no test, no scores and no predictions. Leave it "
+            "out; --trainer.fast_dev_run true tries a single batch and writes nothing."
+        )
+    if subcommand != "fit":
+        return
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+        if settings[name] == 0:
+            raise ConfigError(f"trainer.{name} is 0: nothing would be trained. Give at least 1.")
+
+
+def refuse_doubles(callbacks: list[Callback]) -> None:
+    """Refuse callbacks that every run has anyway.
+
+    Raises:
+        ConfigError: one of them, with the option that sets it.
+    """
+    own = {BestCheckpoint: "checkpoint", ScoreHandover: "handover", AttentionMonitor: "attention"}
+    own |= {CompiledLayers: "compile", PredictionWriter: "predictions"}
+    for kind, option in own.items():
+        if _holds(callbacks, kind):
+            raise ConfigError(
+                f"Each run has a {kind.__name__} already, so trainer.callbacks can't add one. Set it with --{option}.*."
+            )
+
+
+def _holds(values: list[Any], kind: type) -> bool:
+    return any(isinstance(value, kind) for value in values)
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -177,7 +265,10 @@ def read_hyper_parameters(path: str) -> dict[str, Any]:
         ConfigError: there is no such file, or it is no checkpoint.
     """
     if not Path(path).is_file():
-        raise ConfigError(f"There is no checkpoint {path}. Give the path of a .ckpt file in a run's checkpoints/.")
+        raise ConfigError(
+            f"There is no checkpoint {path}. Give the path of a .ckpt file in a run's checkpoints/. To go on with a "
+            "run or to predict by it there are spx resume RUN and spx predict RUN."
+        )
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
         return dict(checkpoint.get("hyper_parameters", {}))

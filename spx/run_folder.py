@@ -21,8 +21,39 @@ LOCK_FILE = ".lock"
 
 
 def run_folder(trainer: "Trainer") -> Path:
-    """The run's folder. Call it on all ranks: it is broadcast."""
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    """The run's folder: the command line's, wherever loggers write; from Python, where the first logger does.
+
+    Call it on all ranks: it is broadcast.
+    """
+    return trainer.strategy.broadcast(own_run_folder(trainer) or Path(trainer.log_dir or trainer.default_root_dir))
+
+
+def own_run_folder(trainer: "Trainer") -> Path | None:
+    """The folder that the command line gave to the run on this rank; None from Python. Ranks may differ."""
+    folders = (getattr(callback, "run_folder", None) for callback in trainer.callbacks)
+    return next((folder for folder in folders if folder is not None), None)
+
+
+def claim_version(folder: str | Path) -> Path:
+    """Make the next free `version_N` in `folder`: of several processes at once, each gets another.
+
+    Raises:
+        ConfigError: the folder can't be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = next_version(folder)
+        while True:
+            try:
+                (claimed := folder / f"version_{number}").mkdir()
+                return claimed
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
+        ) from error
 
 
 def next_version(folder: str | Path) -> int:

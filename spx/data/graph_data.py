@@ -1,5 +1,6 @@
 """What both stages' DataModules share: the dataset, its split, and the augmented graph."""
 
+import os
 from functools import cached_property
 
 import lightning as L
@@ -21,7 +22,8 @@ class GraphData(L.LightningDataModule):
     """One graph with a split, loaded when first asked for.
 
     Args:
-        dataset: name of a dataset (`make help` lists them), or the path of a graph of your own (docs/own-data.md).
+        dataset: name of a dataset (`make help` lists them), or the path of a graph of your own (docs/own-data.md), from
+            Python also as a `Path`.
         data_dir: folder of the raw and processed files; downloads go there.
         protocol: split protocol, "public" or "paper" (docs/datasets.md).
         split: number of the fixed split, or seed of a random one.
@@ -55,6 +57,12 @@ class GraphData(L.LightningDataModule):
         expander_seed: int | None = None,
     ):
         super().__init__()
+        if not isinstance(dataset, str | os.PathLike):
+            raise ConfigError(
+                f"dataset is a {type(dataset).__name__}; give a dataset's name, or the path of a graph of your own. A "
+                "graph in memory is saved first: torch.save(data, 'graph.pt'), or numpy.savez."
+            )
+        dataset = os.fspath(dataset)
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()))
@@ -101,6 +109,11 @@ class GraphData(L.LightningDataModule):
     @property
     def metric(self) -> str:
         return self.dataset.metric
+
+    @property
+    def for_model(self) -> dict[str, int | str]:
+        """Those settings by name: `Spexphormer(width=32, **data.for_model)`."""
+        return {name: getattr(self, name) for name in ("num_features", "num_outputs", "task", "metric")}
 
     def nodes_of(self, part: str) -> Tensor:
         """Nodes [B] of "train", "val" or "test", or of "predict": all of them."""

@@ -7,15 +7,25 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, ProgressBar
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from tqdm import tqdm
 
 from spx.errors import ConfigError
-from spx.run_folder import LAST_CHECKPOINT
+from spx.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, run_folder
+
+
+def best_checkpoint(trainer: Trainer) -> ModelCheckpoint | None:
+    """What keeps the run's best checkpoint: `BestCheckpoint` whatever others there are, else Lightning's first."""
+    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return next((callback for callback in kept if isinstance(callback, BestCheckpoint)), kept[0] if kept else None)
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint that is best on validation, and the last epoch's to resume from.
+
+    A fit without any validation (`limit_val_batches: 0`, an end before the first) has no best epoch: the last one's
+    weights take the place, and a warning says so.
 
     Args:
         dirpath: folder of the checkpoints; default: `checkpoints/` in the run's folder.
@@ -43,6 +53,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.monitor = self.monitor or pl_module.selection_metric
+        if self.dirpath is None:
+            self.dirpath = str(run_folder(trainer) / Path(BEST_CHECKPOINT).parent)
         super().setup(trainer, pl_module, stage)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,9 +74,20 @@ class BestCheckpoint(ModelCheckpoint):
             self.last_model_path = str(Path(self.dirpath) / Path(LAST_CHECKPOINT).name)
             trainer.save_checkpoint(self.last_model_path, weights_only=False)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if not self.best_model_path and not trainer.fast_dev_run and trainer.global_step:
+            rank_zero_warn(
+                f"No epoch was validated by {self.monitor}: the weights of the last one stand for the best, with no "
+                "figure. Let a fit validate: --trainer.limit_val_batches, check_val_every_n_epoch, max_epochs."
+            )
+            self.best_model_path = str(Path(self.dirpath) / Path(BEST_CHECKPOINT).name)
+            trainer.save_checkpoint(self.best_model_path, weights_only=False)
+
     def _note_metric(self, trainer: Trainer, pl_module: LightningModule, score_before: Tensor | None) -> None:
         if self.best_model_score is not score_before:
-            self.best_metric = float(trainer.callback_metrics[pl_module.selection_metric])
+            value = trainer.callback_metrics.get(pl_module.selection_metric)
+            self.best_metric = None if value is None or not value.isfinite() else float(value)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metric": self.best_metric}

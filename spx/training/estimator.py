@@ -43,7 +43,8 @@ class AttentionEstimator(NodeTask):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
-        num_features: F; the command line takes it from the data, like the following.
+        num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
+            command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
         metric: "accuracy" or "roc_auc".
@@ -66,10 +67,11 @@ class AttentionEstimator(NodeTask):
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
-        num_features: int = 1,
-        num_outputs: int = 2,
-        task: TaskName = "multiclass",
-        metric: str = "accuracy",
+        *,
+        num_features: int,
+        num_outputs: int,
+        task: TaskName,
+        metric: str,
     ):
         network = GraphTransformer(
             num_features,

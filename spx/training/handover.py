@@ -1,7 +1,9 @@
 """The hand-over from stage 1 to stage 2: the estimator's scores as one file, whether or not its graph is split."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -11,9 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from spx.data import AugmentedGraphData
-from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores, writing_scores
+from spx.errors import ArtifactError, ConfigError
+from spx.graph.scores import ArtifactHeader, AttentionScores, read_header, save_scores, writing_scores
 from spx.graph.sharding import GraphShard
 from spx.run_folder import SCORES_FILE, run_folder
+from spx.training.callbacks import best_checkpoint
 from spx.training.estimator import AttentionEstimator
 
 CHUNK_VALUES = 1 << 24  # that rank zero holds at a time of another rank's tensors
@@ -25,6 +29,9 @@ class ScoreHandover(Callback):
     Does nothing for other models. One forward pass in evaluation mode at the temperature that the checkpoint holds.
     Where the graph is split over devices, rank zero writes what the others send it, a chunk at a time.
 
+    Scores that lie there already are kept, since runs may have been trained by them: others go beside them, into
+    `scores-2.safetensors` and so on.
+
     Args:
         path: of the score file; default: `scores.safetensors` in the run's folder, where stage 2 looks for it.
     """
@@ -32,11 +39,22 @@ class ScoreHandover(Callback):
     def __init__(self, path: str | None = None):
         self.path = path
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a path that isn't a score file's before any work.
+
+        Raises:
+            ConfigError: another file, or a folder, lies there.
+        """
+        path = Path(self.path) if self.path else None
+        if stage == "fit" and path and path.exists() and (path.is_dir() or _fingerprint_in(path) is None):
+            raise ConfigError(f"handover.path is {path}, which holds something else than scores. Choose another.")
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        best = trainer.checkpoint_callback.best_model_path if trainer.checkpoint_callback else ""
+        kept = best_checkpoint(trainer)
+        best = kept.best_model_path if kept else ""
         if not isinstance(pl_module, AttentionEstimator) or trainer.fast_dev_run or not best:
             return
-        path = self.path or run_folder(trainer) / SCORES_FILE  # asked on every rank: the answer is broadcast
+        wanted = Path(self.path or run_folder(trainer) / SCORES_FILE)  # asked on every rank: the answer is broadcast
         data: AugmentedGraphData = trainer.datamodule
         if not (trainer.is_global_zero or data.is_sharded):
             return
@@ -46,11 +64,43 @@ class ScoreHandover(Callback):
         pl_module.load_state_dict(checkpoint["state_dict"])
         header = _header(trainer, pl_module, checkpoint["epoch"])
         scores_LM = _compute(pl_module, data)
+        path = _free_place(wanted)
         if data.is_sharded:
             gather_scores(path, data.graph_shard, scores_LM, header)
         else:
             save_scores(path, AttentionScores(data.graph, scores_LM), header)
+        if trainer.is_global_zero:
+            path = _only_once(path, wanted)
         rank_zero_info(f"Attention scores of epoch {checkpoint['epoch']} handed over: {path}")
+
+
+def _fingerprint_in(path: Path) -> str | None:
+    """Of the score file at `path`; None where there is none, or a damaged one."""
+    try:
+        return read_header(path).fingerprint
+    except ArtifactError:
+        return None
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """`scores.safetensors`, `scores-2.safetensors`, `scores-3.safetensors`, ..."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+
+
+def _free_place(path: Path) -> Path:
+    """`path`, or the first numbered one that holds no scores; what is damaged is replaced."""
+    return next(place for place in _numbered(path) if _fingerprint_in(place) is None)
+
+
+def _only_once(written: Path, path: Path) -> Path:
+    """Where the scores just written lie: in an earlier file, if it holds the same, as after a fit that was resumed."""
+    found = _fingerprint_in(written)
+    for place in itertools.takewhile(lambda place: place != written, _numbered(path)):
+        if _fingerprint_in(place) == found:
+            written.unlink()
+            return place
+    return written
 
 
 def gather_scores(path, shard: GraphShard, scores_LM: Tensor, header: ArtifactHeader) -> None:
@@ -131,7 +181,7 @@ def _header(trainer: Trainer, pl_module: AttentionEstimator, epoch: int) -> Arti
         width=pl_module.hparams.width,
         num_heads=pl_module.hparams.num_heads,
         metric=pl_module.metric_name,
-        val_metric=trainer.checkpoint_callback.best_metric,
+        val_metric=getattr(best_checkpoint(trainer), "best_metric", None),
         epoch=epoch,
         temperature=pl_module.temperature,
     )

@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.files import reason, write_json
 from spx.run_folder import RECORD_FILE, run_folder
+from spx.training.callbacks import best_checkpoint
 
 RECORDED_PACKAGES = ("spx", "torch", "lightning", "torch-geometric", "torchmetrics", "jsonargparse")
 
@@ -60,6 +62,7 @@ class RunRecord(Callback):
         self._epoch_seconds: list[float] = []
         self._resampling_seconds: list[float] = []
         self._seconds_before = 0.0
+        self._fit_started: float | None = None
         self._record: dict[str, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,7 +81,8 @@ class RunRecord(Callback):
         self.config_files = list(state_dict["config_files"])
 
     def _seconds(self) -> float:
-        return self._seconds_before + time.perf_counter() - self._fit_started
+        since = 0.0 if self._fit_started is None else time.perf_counter() - self._fit_started
+        return self._seconds_before + since
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._fit_started = time.perf_counter()
@@ -99,7 +103,7 @@ class RunRecord(Callback):
         pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, rank_zero_only=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        checkpoint = trainer.checkpoint_callback
+        checkpoint = best_checkpoint(trainer)
         best = getattr(checkpoint, "best_metric", None)
         data = trainer.datamodule
         edges = sum(data.edges_per_layer) / len(data.edges_per_layer)
@@ -118,14 +122,15 @@ class RunRecord(Callback):
             "checkpoint": getattr(checkpoint, "best_model_path", None) or None,
         }
         self._write(trainer, pl_module)
-        if best is not None:
-            reached = f"best {pl_module.selection_metric} {best:.4f} in epoch {self._record['best_epoch']}"
+        reached = f"best {pl_module.selection_metric} " + ("undefined" if best is None else f"{best:.4f}")
+        reached += f" in epoch {self._record['best_epoch']}"
+        if not trainer.fast_dev_run:
             rank_zero_info(f"Run: {run_folder(trainer)}, {reached}, {self._record['seconds']:.0f} s")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = trainer.callback_metrics.get(f"test/{pl_module.metric_name}")
         self._record = {**(self._record or self._identity(trainer, pl_module))}
-        self._record["test"] = None if value is None else float(value)
+        self._record["test"] = None if value is None or not value.isfinite() else float(value)  # JSON knows no nan
         self._write(trainer, pl_module)
 
     def _identity(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
@@ -168,5 +173,9 @@ class RunRecord(Callback):
             raise ConfigError(f"{folder / RECORD_FILE} can't be written: {reason(error)}. Free space.") from error
         reached = {f"best/{part}_{pl_module.metric_name}": self._record.get(part) for part in ("val", "test")}
         reached = {name: value for name, value in reached.items() if value is not None}
-        if trainer.logger is not None and reached:
-            trainer.logger.log_hyperparams(dict(pl_module.hparams), reached)
+        for logger in trainer.loggers if reached else ():
+            if isinstance(logger, TensorBoardLogger):  # its table of hyper-parameters has room for what they reached
+                logger.log_hyperparams(dict(pl_module.hparams), reached)
+            else:
+                logger.log_metrics(reached, step=trainer.global_step)
+                logger.save()

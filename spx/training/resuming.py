@@ -1,5 +1,6 @@
 """What a run needs so that it can be killed at any moment and go on as if nothing had happened."""
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -46,21 +47,29 @@ class WholeFileIO(TorchCheckpointIO):
 
 class RunLock(Callback):
     """Holds the run's folder while it is written, so that no other process goes on with a run that is still alive,
-    and says how to go on with one that was stopped."""
+    and says how to go on with one that was stopped.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of the run; all other callbacks ask for it (`spx.run_folder.run_folder`). Default: where the first
+            logger writes.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.run_folder = folder
         self._lock: FileLock | None = None
-        self._folder: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
+        self.run_folder = run_folder(trainer)  # asked on every rank: the answer is broadcast
         if stage == "fit" and trainer.is_global_zero and not trainer.fast_dev_run:
-            self._lock = lock_run(self._folder)
+            self._lock = lock_run(self.run_folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        folder = self.run_folder  # not asked again: the other ranks don't answer any more
         if self._lock is None:
+            if trainer.is_global_zero and folder is not None:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # nothing was begun in it
             return
-        folder = self._folder  # not asked again: the other ranks don't answer any more
         if isinstance(exception, KeyboardInterrupt | SystemExit) and trainer.state.fn == "fit":
             kept = f"checkpoint {folder / LAST_CHECKPOINT}" if (folder / LAST_CHECKPOINT).is_file() else "no checkpoint"
             rank_zero_info(

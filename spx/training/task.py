@@ -11,10 +11,8 @@ from typing import Any, Literal, get_args
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import Accuracy, Metric
-from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
-from spx.data.batch import Draws, NodeBatch
+from spx.data.batch import Draws, NodeBatch, as_draws
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed
 from spx.nn.collectives import share_of_ranks, sum_over_ranks
@@ -28,26 +26,14 @@ from spx.nn.objectives import (
     positive_scores,
     prior_offset,
 )
+from spx.training.metrics import make_metric
 
 ScheduleName = Literal["cosine", "constant"]
 DROPOUT_STREAM = -2
 """Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
 count down."""
-
-
-def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
-    """The torchmetrics object of "accuracy" or "roc_auc".
-
-    Raises:
-        ConfigError: ROC-AUC asked for more than two classes, accuracy for several labels, or an unknown name.
-    """
-    if name == "roc_auc" and task == "multilabel":
-        return MultilabelAUROC(num_outputs)
-    if name == "roc_auc" and num_outputs == 2:
-        return BinaryAUROC()
-    if name == "accuracy" and task == "multiclass":
-        return Accuracy("multiclass", num_classes=num_outputs)
-    raise ConfigError(f"The metric '{name}' doesn't suit a {task} task of {num_outputs} outputs.")
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+"""Of the Trainer. The weights keep at least float32: sums and statistics in less lose most of their digits."""
 
 
 def learning_rate_factor(
@@ -120,7 +106,16 @@ class NodeTask(L.LightningModule):
         return f"val/{self.metric_name}"
 
     def setup(self, stage: str) -> None:
-        """Let norms share their statistics over the ranks, if there are several."""
+        """Let norms share their statistics over the ranks, if there are several.
+
+        Raises:
+            ConfigError: a precision that weights, sums and statistics can't have.
+        """
+        if (precision := self.trainer.precision) not in PRECISIONS:
+            raise ConfigError(
+                f"The Trainer's precision is '{precision}', in which sums over nodes and edges lose most of their "
+                f"digits. Choose one of {', '.join(PRECISIONS)}: bf16-mixed is half of the memory, too."
+            )
         normalize_over_ranks(self.network, sharded=getattr(self.trainer.datamodule, "is_sharded", False))
 
     def on_fit_start(self) -> None:
@@ -129,6 +124,21 @@ class NodeTask(L.LightningModule):
             y, split = self.trainer.datamodule.dataset.y, self.trainer.datamodule.dataset.split
             offset = prior_offset(y[split.train], y[split.val], self.num_outputs, self.task)
             self._offset = offset.to(self.device)
+
+    def on_train_start(self) -> None:
+        """Set the learning rate to this fit's schedule at this epoch.
+
+        A fit that goes on may have another last epoch than before: its first epoch would be trained by the old
+        schedule's last rate, 0. A learning rate that was found by Lightning's finder becomes the peak.
+        """
+        for config in self.trainer.lr_scheduler_configs:
+            schedule = config.scheduler
+            if isinstance(schedule, torch.optim.lr_scheduler.LambdaLR):
+                schedule.base_lrs = [self.lr] * len(schedule.base_lrs)
+                rates = [self.lr * factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
+                for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+                    group["initial_lr"], group["lr"] = self.lr, rate
+                schedule._last_lr = rates
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by (seed, epoch, rank): a fit that goes on repeats it, and no two ranks drop the same."""
@@ -159,7 +169,7 @@ class NodeTask(L.LightningModule):
         return loss * share_of_ranks(batch.y)
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
-        self._evaluate("val", draws)
+        self._evaluate("val", as_draws(draws))  # with `overfit_batches` Lightning validates on training's batches
 
     def test_step(self, draws: Draws, batch_idx: int) -> None:
         self._evaluate("test", draws)

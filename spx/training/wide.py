@@ -33,7 +33,8 @@ class Spexphormer(NodeTask):
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
         logit_adjustment: whether predictions are for the class frequencies of the validation nodes; see `NodeTask`.
-        num_features: F; the command line takes it from the data, like the following.
+        num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
+            command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
         metric: "accuracy" or "roc_auc".
@@ -56,10 +57,11 @@ class Spexphormer(NodeTask):
         warmup_epochs: int = 5,
         lr_schedule: ScheduleName = "cosine",
         logit_adjustment: bool = False,
-        num_features: int = 1,
-        num_outputs: int = 2,
-        task: TaskName = "multiclass",
-        metric: str = "accuracy",
+        *,
+        num_features: int,
+        num_outputs: int,
+        task: TaskName,
+        metric: str,
     ):
         network = GraphTransformer(
             num_features,
@@ -99,7 +101,8 @@ class GCNBaseline(NodeTask):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
-        num_features: F; the command line takes it from the data, like the following.
+        num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
+            command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
         metric: "accuracy" or "roc_auc".
@@ -114,10 +117,11 @@ class GCNBaseline(NodeTask):
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
-        num_features: int = 1,
-        num_outputs: int = 2,
-        task: TaskName = "multiclass",
-        metric: str = "accuracy",
+        *,
+        num_features: int,
+        num_outputs: int,
+        task: TaskName,
+        metric: str,
     ):
         network = GCN(num_features, num_outputs, width, num_layers, dropout, residual)
         super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)

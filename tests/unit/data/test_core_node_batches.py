@@ -98,7 +98,7 @@ def test_iterating_a_loader_again_gives_the_same_order(make: Make) -> None:
 
 def test_a_batch_gives_the_logits_that_the_whole_graph_gives(make: Make) -> None:
     torch.manual_seed(0)
-    model = Spexphormer(8, 2, 2, num_features=5, num_outputs=3).eval()
+    model = Spexphormer(8, 2, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy").eval()
     ((whole,),) = make(0).test_dataloader()
     with torch.no_grad():
         expected = model(whole)
@@ -117,7 +117,7 @@ def test_workers_change_neither_the_trained_weights_nor_the_metrics(make: Make, 
     results = []
     for num_workers in (0, 2):
         L.seed_everything(0, verbose=False)
-        model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3)
+        model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
         trainer = L.Trainer(
             max_epochs=2,
             accelerator="cpu",

@@ -35,7 +35,7 @@ class Watch(L.Callback):
 
 def train(data: ResampledGraphData, epochs: int, folder: Path) -> Watch:
     watch = Watch()
-    model = Spexphormer(4, 2, 1, num_features=5, num_outputs=3)
+    model = Spexphormer(4, 2, 1, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
     trainer = L.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

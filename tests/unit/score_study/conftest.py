@@ -72,7 +72,9 @@ def labels(load_toy: Callable[..., NodeDataset]) -> Labels:
 def tables(groups: list[Group], labels: Labels, load_toy: Callable[..., NodeDataset]) -> Tables:
     """All tables, those of a wide network of two layers and two heads among them."""
     torch.manual_seed(0)
-    network = Spexphormer(width=8, num_layers=2, num_heads=2, num_features=5, num_outputs=3).network
+    network = Spexphormer(
+        width=8, num_layers=2, num_heads=2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy"
+    ).network
     group = groups[-1]
     chosen = choice_tables(network, load_toy().x, group.graph, group.networks, KS, draws=2)
     return score_tables(groups, labels, KS, resistance_nodes=1000) | chosen

@@ -71,13 +71,31 @@ def scalars(folder: Path) -> dict[str, list[float]]:
 
 
 def estimator(**settings: object) -> AttentionEstimator:
-    usual = {"width": 4, "num_layers": 2, "lr": 0.05, "num_features": 5, "num_outputs": 3, "warmup_epochs": 1}
+    usual = {
+        "width": 4,
+        "num_layers": 2,
+        "lr": 0.05,
+        "num_features": 5,
+        "num_outputs": 3,
+        "task": "multiclass",
+        "metric": "accuracy",
+        "warmup_epochs": 1,
+    }
     torch.manual_seed(0)
     return AttentionEstimator(**usual | settings)
 
 
 def wide(**settings: object) -> Spexphormer:
-    usual = {"width": 8, "num_layers": 2, "num_heads": 2, "num_features": 5, "num_outputs": 3, "warmup_epochs": 1}
+    usual = {
+        "width": 8,
+        "num_layers": 2,
+        "num_heads": 2,
+        "num_features": 5,
+        "num_outputs": 3,
+        "task": "multiclass",
+        "metric": "accuracy",
+        "warmup_epochs": 1,
+    }
     torch.manual_seed(0)
     return Spexphormer(**usual | settings)
 

@@ -48,7 +48,12 @@ def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) 
     batches = train(tmp_path / "batches", wide(), resampled(batch_size=20), epochs=1)
     assert 0 < scalars(batches.folder)["attention/entropy_layer_2"][0] <= 1
     torch.manual_seed(0)
-    gcn = train(tmp_path / "gcn", GCNBaseline(width=4, num_features=5, num_outputs=3), augmented(), epochs=1)
+    gcn = train(
+        tmp_path / "gcn",
+        GCNBaseline(width=4, num_features=5, num_outputs=3, task="multiclass", metric="accuracy"),
+        augmented(),
+        epochs=1,
+    )
     assert not [tag for tag in scalars(gcn.folder) if tag.startswith("attention/")]
 
 

@@ -56,7 +56,7 @@ def test_the_wide_network_on_the_augmented_graph_is_an_exphormer(tmp_path: Path)
 
 def test_the_gcn_sees_the_graphs_edges_and_self_loops_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = GCNBaseline(4, 2, num_features=5, num_outputs=3).eval()
+    model = GCNBaseline(4, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy").eval()
     data = augmented(expander_degree=0, self_loops=False)
     assert model.num_layers == 2
     (batch,) = data.train_dataloader()
@@ -73,7 +73,9 @@ def test_the_gcn_sees_the_graphs_edges_and_self_loops_alone(tmp_path: Path) -> N
 
 
 def test_the_gcn_trains(tmp_path: Path) -> None:
-    model = GCNBaseline(8, 2, num_features=5, num_outputs=3, lr=0.05, warmup_epochs=0)
+    model = GCNBaseline(
+        8, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy", lr=0.05, warmup_epochs=0
+    )
     run = train(tmp_path, model, augmented(expander_degree=0, self_loops=False), epochs=2, test=True)
     logged = scalars(run.folder)
     assert logged["train/loss"][1] < logged["train/loss"][0]
