@@ -64,6 +64,7 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         return _ended(f"A file given with --config holds no settings in YAML: {' '.join(found[2].split())}"[:SHOWN])
     if found := re.search(r"invalid choice: (\S+) \(choose from (.+)\)", message):
         return f"{found[1]} is none of {found[2].replace(chr(39), '')}."
+    message = _first_problem(message)
     keys = re.findall(r'Parser key "([^"]+)"', message)
     value = _given_value(message)
     if nested := re.search(r"NestedArg\(key='([^']+)', val=(?:'([^']*)'|\"([^\"]*)\"|(.*?))\)", message):
@@ -81,6 +82,8 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         named = _simple(kind[-1])
         wanted = ", ".join(f"--{outer}.{name.strip()}" for name in found[1].split(","))
         return f"{named}, which --{outer} names, needs {wanted}."
+    if len(keys) > 1 and "dot import path string" in message:
+        return f"{option} is '{value}'; it takes the import path of a class or function, such as package.module.name."
     for words in (r"Expected a dot import path string: (\S+)", r"module '[^']+' has no attribute '([^']+)'"):
         if found := re.search(words, message):
             return f"--{outer} names the class {found[1]}, which isn't known{nearest(found[1], class_names(outer))}"
@@ -136,6 +139,15 @@ def _exported(module: str) -> list[str]:
         name for name, value in vars(found).items() if getattr(value, "__module__", None) == module
     ]
     return [name for name in names if name[:1].isupper()]
+
+
+def _first_problem(message: str) -> str:
+    """The message with the first of the problems that jsonargparse met, one for each form that a value may have."""
+    head, *forms = re.split(r"\n    - ", message)
+    if not (problems := [form for form in forms if form.startswith("Problem with")]):
+        return message
+    given = re.search(r"\n  Given value.*", forms[-1], re.S)
+    return "\n".join((head, problems[0], given[0] if given else ""))
 
 
 def _given_value(message: str) -> str:

@@ -45,6 +45,15 @@ TRAINER_DEFAULTS = {
 }
 
 
+UNUSABLE_CALLBACKS = {
+    "BackboneFinetuning": "it thaws a part named backbone, which these networks don't have",
+    "BasePredictionWriter": "it is a base class; predictions are written anyway (--predictions.path)",
+    "SpikeDetection": "Lightning's has no state before its first step, so that no checkpoint of it could be read again",
+    "Timer": "it can't be written down in a configuration; --trainer.max_time does the same",
+}
+"""Of Lightning's, and why."""
+
+
 class OneLineParser(LightningArgumentParser):
     """LightningCLI's parser, whose errors are raised as one sentence in place of a page of usage."""
 
@@ -150,7 +159,7 @@ class SpxCLI(LightningCLI):
         settings = self.settings
         if self.subcommand == "predict":
             settings.return_predictions = False  # they are written while they come
-        check_trainer(settings.trainer, self.subcommand)
+        check_trainer(settings.trainer, self.subcommand, settings.then_test)
         if settings.resume:
             if settings.version is None:
                 raise ConfigError("--resume true needs --version, the number of the run to go on with.")
@@ -205,17 +214,20 @@ class SpxCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint if that is asked for; after a trial run, the network as it is."""
+        best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
+        if best == "":
+            raise ConfigError("The fit ended before its first step, and left no checkpoint. Give it a longer max_time.")
         if self.settings.then_test:
-            best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
 
 
-def check_trainer(settings: Any, subcommand: str) -> None:
-    """Refuse settings of the Trainer that leave nothing to train, or no checkpoint.
+def check_trainer(settings: Any, subcommand: str, then_test: bool = False) -> None:
+    """Refuse settings of the Trainer that leave nothing to do, or no checkpoint, and callbacks that can't work.
 
     Args:
         settings: what was given, by name.
         subcommand: "fit", "test" and so on.
+        then_test: whether a test follows the fit.
 
     Raises:
         ConfigError: such a setting.
@@ -226,11 +238,19 @@ def check_trainer(settings: Any, subcommand: str) -> None:
             f"trainer.{what}: a run without its best checkpoint has no test, no scores and no predictions. Leave it "
             "out; --trainer.fast_dev_run true tries a single batch and writes nothing."
         )
-    if subcommand != "fit":
-        return
-    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+    nothing = {
+        "test": ("limit_test_batches",),
+        "validate": ("limit_val_batches",),
+        "predict": ("limit_predict_batches",),
+    }
+    nothing["fit"] = ("max_epochs", "max_steps", "limit_train_batches", *(nothing["test"] if then_test else ()))
+    for name in nothing[subcommand]:
         if settings[name] == 0:
-            raise ConfigError(f"trainer.{name} is 0: nothing would be trained. Give at least 1.")
+            raise ConfigError(f"trainer.{name} is 0, which leaves nothing to do. Give at least 1.")
+    for callback in _as_list(settings.callbacks):
+        name = str(callback.get("class_path", "")).rpartition(".")[2]
+        if name in UNUSABLE_CALLBACKS:
+            raise ConfigError(f"The callback {name} can't be used: {UNUSABLE_CALLBACKS[name]}.")
 
 
 def refuse_doubles(callbacks: list[Callback]) -> None:

@@ -27,8 +27,3 @@ class NodeBatch(NamedTuple):
 
 Draws = list[NodeBatch]
 """What evaluation gets: the same judged nodes over R resampled graphs, whose predictions are averaged."""
-
-
-def as_draws(batch: NodeBatch | Draws) -> Draws:
-    """A batch of training or of evaluation as what evaluation gets."""
-    return [batch] if isinstance(batch, NodeBatch) else batch

@@ -1,12 +1,12 @@
 """Stage 2's data: a k-regular sparse graph drawn anew each epoch, in batches of core nodes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from spx.data.batch import Draws, NodeBatch
 from spx.data.graph_data import GraphData
@@ -206,11 +206,25 @@ class ResampledGraphData(GraphData):
         return DataLoader(
             CoreNodeBatches(nodes, draws, self.dataset.x, self.dataset.y),
             batch_size=None,
-            sampler=shares,
+            sampler=FixedBatches(shares),
             collate_fn=collate,
             num_workers=self.num_workers,
             generator=torch.Generator(),  # the global stream is dropout's
         )
+
+
+class FixedBatches(SequentialSampler):
+    """Batches in their order, which were drawn before: what Lightning doesn't take for shuffled (`overfit_batches`).
+
+    Args:
+        batches: places of each one's core nodes.
+    """
+
+    def __init__(self, batches: Sequence[list[int]]):
+        super().__init__(batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.data_source)
 
 
 class CoreNodeBatches(Dataset):

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, ProgressBar
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from tqdm import tqdm
 
@@ -77,9 +77,9 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         if not self.best_model_path and not trainer.fast_dev_run and trainer.global_step:
-            rank_zero_warn(
+            rank_zero_info(
                 f"No epoch was validated by {self.monitor}: the weights of the last one stand for the best, with no "
-                "figure. Let a fit validate: --trainer.limit_val_batches, check_val_every_n_epoch, max_epochs."
+                "figure. Settings of the Trainer that decide: limit_val_batches, check_val_every_n_epoch, max_epochs."
             )
             self.best_model_path = str(Path(self.dirpath) / Path(BEST_CHECKPOINT).name)
             trainer.save_checkpoint(self.best_model_path, weights_only=False)
@@ -149,7 +149,7 @@ class EarlyEnd(EarlyStopping):
     def __init__(self, patience: int):
         if patience < 1:
             raise ConfigError(f"patience is {patience}; it is a number of validations, at least 1.")
-        super().__init__(monitor="", mode="max", patience=patience)
+        super().__init__(monitor="", mode="max", patience=patience, strict=False)  # without validation it never ends
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.monitor = pl_module.selection_metric

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spx.analysis.measures import edge_type_shares, normalized_entropy, top_k_mass
 from spx.analysis.rows import select_rows
-from spx.data.batch import Draws, as_draws
+from spx.data.batch import Draws
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.sharding import GraphShard
@@ -52,7 +52,6 @@ class AttentionMonitor(Callback):
         if batch_idx or not due or not isinstance(pl_module.network, GraphTransformer):
             return
         started = time.perf_counter()
-        batch = as_draws(batch)
         x, neighborhoods = batch[0].x, batch[0].neighborhoods
         num_nodes = neighborhoods[0].num_nodes
         neighborhoods = neighborhoods * (pl_module.num_layers if len(neighborhoods) == 1 else 1)

@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from spx.data.batch import Draws, NodeBatch, as_draws
+from spx.data.batch import Draws, NodeBatch
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed
 from spx.nn.collectives import share_of_ranks, sum_over_ranks
@@ -169,7 +169,7 @@ class NodeTask(L.LightningModule):
         return loss * share_of_ranks(batch.y)
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
-        self._evaluate("val", as_draws(draws))  # with `overfit_batches` Lightning validates on training's batches
+        self._evaluate("val", draws)
 
     def test_step(self, draws: Draws, batch_idx: int) -> None:
         self._evaluate("test", draws)
