@@ -88,8 +88,6 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         if found := re.search(words, message):
             return f"--{outer} names the class {found[1]}, which isn't known{nearest(found[1], class_names(outer))}"
     types = list(dict.fromkeys(map(_plain_type, re.findall(r"Expected a (.+?)(?:\. Got value: .*)?$", message, re.M))))
-    if len(keys) > 1 and "null" in types:
-        types.remove("null")  # the whole class could be left out, not this setting of it
     if keys and types:
         return f"{option} is '{value}'; it takes {' or '.join(types)}."
     lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]

@@ -1,5 +1,6 @@
 """The LightningCLI of `spx`: fit, validate, test, predict."""
 
+import secrets
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
 from spx.training.saved_config import SavedConfig
+from spx.training.trainer_checks import check_monitors, check_trainer
 
 DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time.
 Others, each with its own --help: `spx check PATH` reads a graph and says what training on it takes; `spx study
@@ -43,15 +45,6 @@ TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the DataModules split the nodes over devices
     "enable_model_summary": False,
 }
-
-
-UNUSABLE_CALLBACKS = {
-    "BackboneFinetuning": "it thaws a part named backbone, which these networks don't have",
-    "BasePredictionWriter": "it is a base class; predictions are written anyway (--predictions.path)",
-    "SpikeDetection": "Lightning's has no state before its first step, so that no checkpoint of it could be read again",
-    "Timer": "it can't be written down in a configuration; --trainer.max_time does the same",
-}
-"""Of Lightning's, and why."""
 
 
 class OneLineParser(LightningArgumentParser):
@@ -112,7 +105,7 @@ class SpxCLI(LightningCLI):
         parser.add_lightning_class_args(AttentionMonitor, "attention")
         parser.add_lightning_class_args(CompiledLayers, "compile")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=_whole_number)
         parser.link_arguments("runs_dir", "data.init_args.runs_dir")
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
@@ -150,9 +143,10 @@ class SpxCLI(LightningCLI):
 
     def _set_seed(self) -> None:
         """The seed of the data's draws is the one that was set, also where it is drawn at random (`true`)."""
+        if self.settings.seed_everything is True and rank_zero_only.rank == 0:  # other ranks are told by Lightning
+            self.settings.seed_everything = secrets.randbelow(2**31)
         super()._set_seed()
-        seed = self.settings.seed_everything
-        self.settings.data.init_args.seed = 0 if seed is False else seed
+        self.settings.data.init_args.seed = _whole_number(self.settings.seed_everything)
 
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint of a run that is to be resumed, and refuse what no run can do before long work."""
@@ -191,6 +185,7 @@ class SpxCLI(LightningCLI):
         settings, given = self.settings, self._get(self.config_init, "trainer")
         folder, added = self._claim_folder(), _as_list(given.callbacks)
         refuse_doubles(added)
+        check_monitors([*added, self._get(self.config_init, "checkpoint")], self.model, settings.trainer)
         if folder is not None and settings.trainer.logger in (None, True):
             name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
             kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
@@ -214,43 +209,9 @@ class SpxCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint if that is asked for; after a trial run, the network as it is."""
-        best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
-        if best == "":
-            raise ConfigError("The fit ended before its first step, and left no checkpoint. Give it a longer max_time.")
         if self.settings.then_test:
+            best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
-
-
-def check_trainer(settings: Any, subcommand: str, then_test: bool = False) -> None:
-    """Refuse settings of the Trainer that leave nothing to do, or no checkpoint, and callbacks that can't work.
-
-    Args:
-        settings: what was given, by name.
-        subcommand: "fit", "test" and so on.
-        then_test: whether a test follows the fit.
-
-    Raises:
-        ConfigError: such a setting.
-    """
-    if settings.barebones or settings.enable_checkpointing is False:
-        what = "barebones is true" if settings.barebones else "enable_checkpointing is false"
-        raise ConfigError(
-            f"trainer.{what}: a run without its best checkpoint has no test, no scores and no predictions. Leave it "
-            "out; --trainer.fast_dev_run true tries a single batch and writes nothing."
-        )
-    nothing = {
-        "test": ("limit_test_batches",),
-        "validate": ("limit_val_batches",),
-        "predict": ("limit_predict_batches",),
-    }
-    nothing["fit"] = ("max_epochs", "max_steps", "limit_train_batches", *(nothing["test"] if then_test else ()))
-    for name in nothing[subcommand]:
-        if settings[name] == 0:
-            raise ConfigError(f"trainer.{name} is 0, which leaves nothing to do. Give at least 1.")
-    for callback in _as_list(settings.callbacks):
-        name = str(callback.get("class_path", "")).rpartition(".")[2]
-        if name in UNUSABLE_CALLBACKS:
-            raise ConfigError(f"The callback {name} can't be used: {UNUSABLE_CALLBACKS[name]}.")
 
 
 def refuse_doubles(callbacks: list[Callback]) -> None:
@@ -270,6 +231,11 @@ def refuse_doubles(callbacks: list[Callback]) -> None:
 
 def _holds(values: list[Any], kind: type) -> bool:
     return any(isinstance(value, kind) for value in values)
+
+
+def _whole_number(seed: bool | int) -> int:
+    """The seed of the data; `true` is drawn later on, and `false` leaves only the network without a seed."""
+    return 0 if isinstance(seed, bool) else seed
 
 
 def _as_list(value: Any) -> list[Any]:

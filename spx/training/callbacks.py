@@ -68,21 +68,21 @@ class BestCheckpoint(ModelCheckpoint):
         self._note_metric(trainer, pl_module, before)
         ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         ends = ends or 0 <= trainer.max_steps <= trainer.global_step
+        if ends and not self.best_model_path and not trainer.fast_dev_run:
+            self._take_last_for_best(trainer)
         due = ends or time.monotonic() - self._last_written >= self.last_seconds
         if self.keep_last and trainer.strategy.broadcast(due) and not trainer.fast_dev_run:
             self._last_written = time.monotonic()
             self.last_model_path = str(Path(self.dirpath) / Path(LAST_CHECKPOINT).name)
             trainer.save_checkpoint(self.last_model_path, weights_only=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
-        if not self.best_model_path and not trainer.fast_dev_run and trainer.global_step:
-            rank_zero_info(
-                f"No epoch was validated by {self.monitor}: the weights of the last one stand for the best, with no "
-                "figure. Settings of the Trainer that decide: limit_val_batches, check_val_every_n_epoch, max_epochs."
-            )
-            self.best_model_path = str(Path(self.dirpath) / Path(BEST_CHECKPOINT).name)
-            trainer.save_checkpoint(self.best_model_path, weights_only=False)
+    def _take_last_for_best(self, trainer: Trainer) -> None:
+        rank_zero_info(
+            f"No epoch was validated by {self.monitor}: the weights of the last one stand for the best, with no "
+            "figure. Settings of the Trainer that decide: limit_val_batches, check_val_every_n_epoch, max_epochs."
+        )
+        self.best_model_path = str(Path(self.dirpath) / Path(BEST_CHECKPOINT).name)
+        trainer.save_checkpoint(self.best_model_path, weights_only=False)
 
     def _note_metric(self, trainer: Trainer, pl_module: LightningModule, score_before: Tensor | None) -> None:
         if self.best_model_score is not score_before:

@@ -104,6 +104,8 @@ class RunRecord(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = best_checkpoint(trainer)
+        if checkpoint and not checkpoint.best_model_path and not trainer.fast_dev_run:
+            raise ConfigError("The fit ended before its first step, and left no checkpoint. Give it a longer max_time.")
         best = getattr(checkpoint, "best_metric", None)
         data = trainer.datamodule
         edges = sum(data.edges_per_layer) / len(data.edges_per_layer)

@@ -16,6 +16,9 @@ from spx.files import reason, replacing
 from spx.run_folder import LAST_CHECKPOINT, LOCK_FILE, run_folder
 
 
+TENSORBOARD_FILES = "events.out.tfevents."
+
+
 class WholeFileIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there, and that are read without unpickling objects.
 
@@ -67,8 +70,7 @@ class RunLock(Callback):
         folder = self.run_folder  # not asked again: the other ranks don't answer any more
         if self._lock is None:
             if trainer.is_global_zero and folder is not None:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()  # nothing was begun in it
+                _remove_unused(folder)
             return
         if isinstance(exception, KeyboardInterrupt | SystemExit) and trainer.state.fn == "fit":
             kept = f"checkpoint {folder / LAST_CHECKPOINT}" if (folder / LAST_CHECKPOINT).is_file() else "no checkpoint"
@@ -86,6 +88,16 @@ class RunLock(Callback):
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove a folder in which nothing was begun: TensorBoard opens its file before anything is checked."""
+    with contextlib.suppress(OSError):
+        inside = list(folder.iterdir())
+        if all(path.name.startswith(TENSORBOARD_FILES) for path in inside):
+            for path in inside:
+                path.unlink()
+            folder.rmdir()
 
 
 def lock_run(folder: Path) -> FileLock:

@@ -133,3 +133,35 @@ def test_wrong_shapes_and_types(changes: dict[str, object], message: str) -> Non
 
 def test_multilabel_wants_a_column_per_class() -> None:
     refused(multilabel(num_classes=3), "y of a multilabel task must be [6, 3] float32 here, not [6, 2]")
+
+
+ONE_CLASS = {"num_classes": 2, "metric": "roc_auc", "class_names": ("fine", "fraud")}
+
+
+@pytest.mark.parametrize(
+    ("y", "part", "name"),
+    [([0, 0, 1, 0, 0, 1], "train", "fine"), ([0, 1, 0, 1, 1, 1], "val", "fine"), ([0, 1, 1, 0, 1, 1], "test", "fraud")],
+)
+def test_roc_auc_over_a_part_of_one_class_is_refused(y: list[int], part: str, name: str) -> None:
+    parts = split([0, 1], [2], [4, 5]) if part == "val" else split([0, 1], [2, 3], [4, 5])
+    bad = dataset(y=torch.tensor(y), split=parts, **ONE_CLASS)
+    refused(bad, f"nodes of the {part} split: all are of class '{name}'. Choose another split")
+    check_dataset(bad._replace(metric="accuracy"))
+
+
+def test_roc_auc_of_several_labels_is_refused_only_where_none_has_both_classes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    labels = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 0], [1, 1, 0]]).float()
+    several = dataset(
+        task="multilabel", num_classes=3, metric="roc_auc", y=labels, split=split([0, 1], [2, 3], [4, 5]),
+        class_names=("a", "b", "c"),
+    )  # fmt: skip
+    check_dataset(several)
+    said = [record.getMessage() for record in caplog.records]
+    assert "ROC-AUC of the val split is the mean over 1 of 3 labels; its nodes are all alike in a, c" in said[0]
+    assert "ROC-AUC of the test split is the mean over 1 of 3 labels; its nodes are all alike in b, c" in said[1]
+    refused(
+        several._replace(split=split([0, 1], [2, 4], [3, 5])),
+        "ROC-AUC is undefined over the 2 nodes of the val split: each label is the same for all of them",
+    )
