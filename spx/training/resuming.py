@@ -15,7 +15,6 @@ from spx.errors import ConfigError
 from spx.files import reason, replacing
 from spx.run_folder import LAST_CHECKPOINT, LOCK_FILE, run_folder
 
-
 TENSORBOARD_FILES = "events.out.tfevents."
 
 

@@ -195,3 +195,46 @@ def test_the_progress_bar_runs_over_all_epochs(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().err
     for words in ("Spexphormer: 100%", "3/3", "epoch=3/3", "val/accuracy=0.", "train/loss="):
         assert words in shown
+
+
+def test_scores_that_lie_there_are_kept_and_repeated_ones_are_not_doubled(tmp_path: Path) -> None:
+    place = tmp_path / "here" / "s.safetensors"
+
+    def names() -> list[str]:
+        return sorted(path.name for path in place.parent.iterdir())
+
+    for seed, expected in ((0, ["s.safetensors"]), (0, ["s.safetensors"]), (1, ["s-2.safetensors", "s.safetensors"])):
+        before = place.read_bytes() if place.is_file() else None
+        train(tmp_path / f"{seed}", estimator(), augmented(seed=seed), ScoreHandover(str(place)), epochs=1)
+        assert names() == expected
+        assert before in (None, place.read_bytes()), "runs may have been trained by them"
+    assert load_scores(place.with_name("s-2.safetensors"))[1].seed == 1
+
+
+def test_damaged_scores_are_replaced_in_the_runs_folder_but_no_other_file(tmp_path: Path) -> None:
+    run = train(tmp_path, estimator(), augmented(), epochs=1)
+    place = run.folder / SCORES_FILE
+    place.write_bytes(place.read_bytes()[:100])
+    ScoreHandover().on_fit_end(run.trainer, run.model)
+    assert load_scores(place)[0].num_layers == 2
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"handover\.path is .*thesis\.txt, which holds something else than scores"):
+        train(tmp_path / "other", estimator(), augmented(), ScoreHandover(str(tmp_path / "thesis.txt")), epochs=1)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_hand_over_asks_the_best_checkpoint_whatever_others_there_are(tmp_path: Path) -> None:
+    others = [L.pytorch.callbacks.ModelCheckpoint(tmp_path / "a", monitor="val/loss"), BestCheckpoint()]
+    run = train(tmp_path, estimator(), augmented(), *others, epochs=3)
+    _, header = load_scores(run.folder / SCORES_FILE)
+    values = scalars(run.folder)["val/accuracy"]
+    assert (header.epoch, header.val_metric) == (values.index(max(values)), pytest.approx(max(values)))
+
+
+def test_without_best_checkpoint_the_hand_over_takes_lightnings_own(tmp_path: Path) -> None:
+    L.seed_everything(0, verbose=False)
+    kept = L.pytorch.callbacks.ModelCheckpoint(tmp_path, monitor="val/accuracy", mode="max")
+    callbacks = [ScoreHandover(str(tmp_path / "s.safetensors")), kept]
+    trainer = L.Trainer(max_epochs=2, accelerator="cpu", logger=False, callbacks=callbacks, default_root_dir=tmp_path)
+    trainer.fit(estimator(), augmented())
+    assert load_scores(tmp_path / "s.safetensors")[1].val_metric is None

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from spx.errors import ConfigError
 from spx.nn.objectives import prior_offset
-from spx.training.task import learning_rate_factor, make_metric
+from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
+from spx.training.metrics import make_metric
+from spx.training.task import learning_rate_factor
 
-from .conftest import augmented, estimator, resampled, train, wide
+from .conftest import augmented, estimator, resampled, scalars, train, wide
 
 
 def accuracy(probabilities: Tensor, y: Tensor) -> float:
@@ -139,3 +141,30 @@ def test_the_optimiser_and_its_schedule(tmp_path: Path) -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 0.2
     assert optimizer.param_groups[0]["initial_lr"] == 0.03
     assert run.trainer.lr_scheduler_configs[0].interval == "epoch"
+
+
+def test_a_fit_that_goes_on_for_longer_takes_the_longer_schedule_at_once(tmp_path: Path) -> None:
+    def fit(name: str, epochs: int, ckpt_path: str | None = None) -> list[float]:
+        data = resampled(eval_samples=1)
+        run = train(tmp_path / name, wide(lr=0.04, warmup_epochs=1), data, epochs=epochs, ckpt_path=ckpt_path)
+        return scalars(run.folder)["lr-AdamW"]
+
+    whole, half = fit("whole", 6), fit("half", 3)
+    assert half == pytest.approx([0.02, 0.04, 0.02], abs=1e-8)
+    checkpoint = tmp_path / "half" / "toy" / "run" / "version_0" / "checkpoints" / "last.ckpt"
+    on = fit("on", 6, str(checkpoint))
+    assert on == pytest.approx(whole[3:], abs=1e-8), "the first epoch was trained at rate 0, the next one at another"
+    assert min(on) > 0.003
+
+
+@pytest.mark.parametrize("kind", [AttentionEstimator, Spexphormer, GCNBaseline])
+def test_what_follows_from_the_data_has_to_be_given(kind: type[NodeTask]) -> None:
+    with pytest.raises(TypeError, match="num_features"):
+        kind(width=4)
+    kind(width=4, **augmented().for_model)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_a_precision_that_loses_sums_is_refused(tmp_path: Path, precision: str) -> None:
+    with pytest.raises(ConfigError, match=f"precision is '{precision}', in which sums"):
+        train(tmp_path, wide(), resampled(), epochs=1, precision=precision)
