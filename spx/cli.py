@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -15,6 +14,7 @@ from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, next_version
+from spx.torch_files import read_checkpoint
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress
 from spx.training.compiling import CompiledLayers
@@ -171,15 +171,9 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def read_hyper_parameters(path: str) -> dict[str, Any]:
-    """Hyper-parameters in a checkpoint, which is read without unpickling objects.
+    """Hyper-parameters in a checkpoint.
 
     Raises:
-        ConfigError: there is no such file, or it is no checkpoint.
+        ArtifactError: as `spx.torch_files.read_checkpoint`.
     """
-    if not Path(path).is_file():
-        raise ConfigError(f"There is no checkpoint {path}. Give the path of a .ckpt file in a run's checkpoints/.")
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        return dict(checkpoint.get("hyper_parameters", {}))
-    except Exception as error:
-        raise ConfigError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__}).") from error
+    return dict(read_checkpoint(path)["hyper_parameters"])
