@@ -115,7 +115,7 @@ class ResampledGraphData(GraphData):
             ArtifactError: a fit can't go on, since they are gone, or others lie in their place.
         """
         wanted = state_dict.get("scores_fingerprint")
-        named = self.hparams["scores"] is not None
+        named = self.hparams.get("scores") is not None
         if self.scores is None or wanted in (None, self.scores_fingerprint) or (named and not self._fitting):
             return
         recorded, began_in = Path(state_dict.get("scores_path") or "."), Path(state_dict.get("cwd", "."))

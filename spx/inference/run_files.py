@@ -128,7 +128,7 @@ def _described_run(path: Path, folder: Path) -> RunFiles:
     record = {
         "data_fingerprint": state["fingerprint"],
         "scores": state.get("scores_path"),
-        "seed": settings.get("seed"),
+        "seed": state["settings"].get("seed"),
     }
     record |= {name: state.get(name) for name in ("dataset", "scores_fingerprint", "class_names", "cwd")}
     return RunFiles(folder, config, record, path)

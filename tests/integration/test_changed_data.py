@@ -186,3 +186,11 @@ def test_a_test_of_other_data_is_refused(change: Callable, folder: Path, refused
         message = refused(command, *test)
         assert {**GRAPH, **COLUMNS}[change] in message
         assert message.count("\n") == 1
+
+
+def test_a_checkpoint_alone_is_its_run(folder: Path) -> None:
+    for run in (ESTIMATOR, WIDE):
+        shutil.copy(folder / run / "checkpoints" / "best.ckpt", folder / "alone.ckpt")
+        for place, output in ((run, "run.csv"), ("alone.ckpt", "alone.csv")):
+            main(["predict", place, "--output", output, "--draws", "2"])
+        assert (folder / "alone.csv").read_text() == (folder / "run.csv").read_text()
