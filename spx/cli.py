@@ -4,7 +4,6 @@ import secrets
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,6 +17,7 @@ from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, claim_version, next_version
+from spx.torch_files import read_checkpoint
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
 from spx.training.compiling import CompiledLayers
@@ -245,18 +245,9 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def read_hyper_parameters(path: str) -> dict[str, Any]:
-    """Hyper-parameters in a checkpoint, which is read without unpickling objects.
+    """Hyper-parameters in a checkpoint.
 
     Raises:
-        ConfigError: there is no such file, or it is no checkpoint.
+        ArtifactError: as `spx.torch_files.read_checkpoint`.
     """
-    if not Path(path).is_file():
-        raise ConfigError(
-            f"There is no checkpoint {path}. Give the path of a .ckpt file in a run's checkpoints/. To go on with a "
-            "run or to predict by it there are spx resume RUN and spx predict RUN."
-        )
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        return dict(checkpoint.get("hyper_parameters", {}))
-    except Exception as error:
-        raise ConfigError(f"{path} is no checkpoint, or a damaged one ({type(error).__name__}).") from error
+    return dict(read_checkpoint(path)["hyper_parameters"])

@@ -53,6 +53,7 @@ class AugmentedGraphData(GraphData):
                 f"{type(self.trainer.lightning_module).__name__} can't run on a graph that is split over devices. Use "
                 "--trainer.devices 1."
             )
+        super().setup(stage)
 
     @cached_property
     def graph_shard(self) -> GraphShard:

@@ -2,14 +2,17 @@
 
 import os
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
-from spx.datasets import NodeDataset, OwnSettings, load_dataset, split_fingerprint
+from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
@@ -20,6 +23,9 @@ from spx.naming import run_name
 
 class GraphData(L.LightningDataModule):
     """One graph with a split, loaded when first asked for.
+
+    A checkpoint of a fit holds the settings, plain values all, and what the data were: a fit that goes on from it, and
+    a test of it, are refused on others.
 
     Args:
         dataset: name of a dataset (`make help` lists them), or the path of a graph of your own (docs/own-data.md), from
@@ -38,6 +44,9 @@ class GraphData(L.LightningDataModule):
         metric: own graphs: "accuracy" or "roc_auc"; default: accuracy, for several labels roc_auc.
         categorical: own graphs from tables: feature columns of numbers that name categories.
     """
+
+    METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
+    """What makes the graphs that a fit sees: it can't go on with others."""
 
     def __init__(
         self,
@@ -63,6 +72,9 @@ class GraphData(L.LightningDataModule):
                 "graph in memory is saved first: torch.save(data, 'graph.pt'), or numpy.savez."
             )
         dataset = os.fspath(dataset)
+        self.save_hyperparameters(logger=False)  # into each checkpoint, those of subclasses too
+        for name, value in self.hparams.items():
+            self.hparams[name] = _plain(value)
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()))
@@ -71,6 +83,28 @@ class GraphData(L.LightningDataModule):
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
         self.expander_seed = seed if expander_seed is None else expander_seed
 
+    @property
+    def method_settings(self) -> dict[str, Any]:
+        """Those of `METHOD_SETTINGS`, as plain values."""
+        return {name: _plain(getattr(self, name)) for name in self.METHOD_SETTINGS}
+
+    def setup(self, stage: str) -> None:
+        """Note what the data are before any work starts."""
+        if stage == "fit":
+            _ = self.data_fingerprint
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the data are, as plain values: `spx.data.unchanged` compares them with those at hand."""
+        dataset = self.dataset
+        return {
+            "dataset": self.dataset_name,
+            "fingerprint": self.data_fingerprint,
+            "feature_names": None if dataset.feature_names is None else list(dataset.feature_names),
+            "class_names": None if dataset.class_names is None else list(dataset.class_names),
+            "settings": self.method_settings,
+            "cwd": str(Path.cwd()),
+        }
+
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset."""
@@ -78,8 +112,12 @@ class GraphData(L.LightningDataModule):
 
     @cached_property
     def data_fingerprint(self) -> str:
-        """Of the dataset's edges, labels and split: the same in both stages, or the hand-over is refused."""
-        return split_fingerprint(self.dataset)
+        """Of the dataset's edges, labels, split and features: the same in both stages, or the hand-over is refused."""
+        return data_fingerprint(self.dataset)
+
+    def changes_since(self, fingerprint: str) -> tuple[str, ...]:
+        """Which parts of the data are others than when the fingerprint was taken (`spx.datasets.what_changed`)."""
+        return changed_parts(fingerprint, self.data_fingerprint, self.dataset)
 
     @cached_property
     def graph(self) -> AttentionGraph:
@@ -165,3 +203,12 @@ class GraphData(L.LightningDataModule):
                 f"{type(self).__name__} splits the nodes over devices itself. Set use_distributed_sampler=False in the "
                 "Trainer; spx fit does so."
             )
+
+
+def _plain(value: Any) -> Any:
+    """The setting as checkpoints may hold it, which are read without unpickling objects."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value

@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from spx.data.batch import Draws, NodeBatch
 from spx.data.graph_data import GraphData
-from spx.data.handover import find_scores, load_matching_scores
+from spx.data.handover import find_scores, load_matching_scores, scores_of_fingerprint
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.blocks import build_blocks
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
@@ -32,8 +35,8 @@ class ResampledGraphData(GraphData):
 
     Args:
         k: sampled degree of each layer, first layer first; layers beyond the estimator's draw by its last one's scores.
-        scores: the estimator's score file. Default: the newest one in `runs_dir` for the same dataset, protocol,
-            split and seed.
+        scores: the estimator's score file. Default: the newest one in `runs_dir` that was made for the same data and
+            seed.
         runs_dir: folder of all runs, where score files are looked for.
         sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
         graph_first: whether a node takes its graph edges before all others, which fill the slots that are left.
@@ -47,6 +50,8 @@ class ResampledGraphData(GraphData):
         **settings: see `GraphData`; `expander_degree`, `expander` and `self_loops` are for the sampler "uniform"
             alone, otherwise the score file brings its graph.
     """
+
+    METHOD_SETTINGS = (*GraphData.METHOD_SETTINGS, "k", "sampler", "graph_first", "resample_every")
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class ResampledGraphData(GraphData):
         self._train_draw: tuple[int, Tables] | None = None
         self._evaluation_draws: list[Tables] = []
         self._fitting = False
+        self._choice: str | None = None
 
     @cached_property
     def scores(self) -> AttentionScores | None:
@@ -87,7 +93,8 @@ class ResampledGraphData(GraphData):
         if self.sampler == "uniform":
             return None
         if self.scores_path is None:
-            self.scores_path = str(find_scores(self.runs_dir, self))
+            path, self._choice = find_scores(self.runs_dir, self)
+            self.scores_path = str(path)
         return load_matching_scores(self.scores_path, self)
 
     @property
@@ -95,25 +102,31 @@ class ResampledGraphData(GraphData):
         """Of the score file's content; None for the sampler "uniform"."""
         return None if self.scores is None else read_header(self.scores_path).fingerprint
 
-    def state_dict(self) -> dict[str, str | None]:
-        """Which scores the run draws by: a resumed fit takes the same, not newer ones."""
-        return {"scores_path": self.scores_path, "scores_fingerprint": self.scores_fingerprint}
+    def state_dict(self) -> dict[str, Any]:
+        """What the data are, and which scores the run draws by: a resumed fit takes the same, not newer ones."""
+        fingerprint = self.scores_fingerprint  # finds them, if need be
+        return {**super().state_dict(), "scores_path": self.scores_path, "scores_fingerprint": fingerprint}
 
-    def load_state_dict(self, state_dict: dict[str, str | None]) -> None:
-        """Take the scores of the checkpoint that the fit goes on from.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the scores that the checkpoint was trained by, wherever they lie in their folder now; a test of it may
+        name others.
 
         Raises:
-            ArtifactError: they are gone, or others lie in their place.
+            ArtifactError: a fit can't go on, since they are gone, or others lie in their place.
         """
-        wanted = state_dict["scores_fingerprint"]
-        if not self._fitting or wanted in (None, self.scores_fingerprint):
+        wanted = state_dict.get("scores_fingerprint")
+        named = self.hparams.get("scores") is not None
+        if self.scores is None or wanted in (None, self.scores_fingerprint) or (named and not self._fitting):
             return
-        self.scores_path = state_dict["scores_path"]
-        self.__dict__.pop("scores", None)
-        if self.scores_fingerprint != wanted:
+        recorded, began_in = Path(state_dict.get("scores_path") or "."), Path(state_dict.get("cwd", "."))
+        place = began_in / recorded if (began_in / recorded).is_file() else recorded
+        path = scores_of_fingerprint(place, wanted)
+        if path is None:
             raise ArtifactError(
-                f"The run began with other scores than {self.scores_path} holds now. Bring them back, or start anew."
+                f"The run began with other scores than {recorded} holds now. Bring them back, or start anew."
             )
+        self.scores_path, self._choice = str(path), f"Scores: {path}, those that the network was trained by"
+        self.__dict__.pop("scores", None)
 
     @property
     def edges_per_layer(self) -> list[int]:
@@ -131,6 +144,7 @@ class ResampledGraphData(GraphData):
         if self.trainer is not None:
             self._check_against_trainer(stage)
         _ = self.scores
+        super().setup(stage)
 
     def _check_against_trainer(self, stage: str) -> None:
         layers = self.trainer.lightning_module.num_layers
@@ -152,6 +166,9 @@ class ResampledGraphData(GraphData):
 
     def draw(self, number: int) -> Tables:
         """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards."""
+        if self._choice is not None:  # a resumed fit has found the scores of its checkpoint by now
+            rank_zero_info(self._choice)
+            self._choice = None
         graph = self.graph if self.scores is None else self.scores.graph
         return tuple(
             sample_neighbors(

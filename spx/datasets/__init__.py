@@ -8,7 +8,7 @@ and pooch are only imported when a raw file is really fetched or parsed.
 """
 
 from spx.datasets.checks import check_dataset
-from spx.datasets.fingerprint import split_fingerprint
+from spx.datasets.fingerprint import changed_columns, changed_parts, data_fingerprint, split_fingerprint, what_changed
 from spx.datasets.load import load_dataset
 from spx.datasets.minesweeper import minesweeper_grid
 from spx.datasets.own.settings import OwnSettings
@@ -23,9 +23,13 @@ __all__ = [
     "OwnSettings",
     "Split",
     "balanced_split",
+    "changed_columns",
+    "changed_parts",
     "check_dataset",
+    "data_fingerprint",
     "load_dataset",
     "minesweeper_grid",
     "random_split",
     "split_fingerprint",
+    "what_changed",
 ]

@@ -1,30 +1,182 @@
-"""One string that two stages compare, so that they are sure to speak of the same graph, labels and split."""
+"""One line of text by which runs, scores and checkpoints tell whether the data are those that they were made from.
+
+    spx-data-2 nodes=2708 edges=... labels=... split=... features=...
+
+Each part has a digest of its own, so that a mismatch can say what changed.
+"""
 
 import hashlib
+import os
+import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from spx.datasets.types import NodeDataset
 
-_LITTLE_ENDIAN = {"f": "<f4", "i": "<i8"}
+FORMAT = "spx-data-2"
+SAMPLED_ROWS = 1024
+"""Rows of features that stay on disk, evenly spaced, which stand for all."""
+SAMPLED_VALUES = 1 << 24
+"""Values in them at most."""
+
+_OLDER = re.compile(r"[0-9a-f]{64}")  # `split_fingerprint` alone, as recorded up to version 0.1
+_LITTLE_ENDIAN = {"f": "<f", "i": "<i"}
+_CHUNK_BYTES = 1 << 26
+
+_WORDS = {
+    "edges, labels or split": "edges, labels or split",
+    "nodes": "number of nodes",
+    "edges": "edges",
+    "labels": "labels",
+    "split": "split",
+    "classes": "classes' names",
+    "columns": "feature columns",
+    "features": "features' values",
+}
+_SENTENCES = {
+    "written": "its features' file was written since (samples and the time of change are compared; cp -p keeps that)",
+    "format": "they are described by a fingerprint that this version doesn't know",
+}
+VALUES = frozenset({"features", "written"})
+"""Parts that predictions may differ in from the training: the features' values, not what they mean."""
+
+
+def data_fingerprint(dataset: NodeDataset) -> str:
+    """Digests (SHA-256, cut to 32 hex digits) of edges in their order, labels, the three index sets, features, and the
+    names of classes and of feature columns where they have names.
+
+    The bytes are little-endian on every platform, and each tensor's type and shape go in before its values. Of
+    features that stay on disk, shape, evenly spaced rows and the file's time of change stand for the whole.
+    """
+    parts = {
+        "nodes": str(dataset.num_nodes),
+        "edges": _digest(dataset.edge_index),
+        "labels": _digest(dataset.y),
+        "split": _digest(*dataset.split),
+        "features": _digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x),
+    }
+    for name, names in (("classes", dataset.class_names), ("columns", dataset.feature_names)):
+        if names is not None:
+            parts[name] = _digest(*(each.encode() for each in names))
+    if dataset.features_file is not None:
+        parts["written"] = _time_of_change(dataset.features_file)
+    return " ".join([FORMAT, *(f"{name}={value}" for name, value in parts.items())])
 
 
 def split_fingerprint(dataset: NodeDataset) -> str:
-    """SHA-256 (hex) over the number of nodes, the edges in their order, the labels and the three index sets.
-
-    Features are left out: they can be huge. The bytes are little-endian on every platform, and each
-    tensor's shape goes in before its values, so that no two datasets share one stream of bytes.
-    """
+    """SHA-256 (hex) over the number of nodes, the edges in their order, the labels and the three index sets: what older
+    records hold."""
     digest = hashlib.sha256(f"spx-split-1 num_nodes={dataset.num_nodes}".encode())
-    tensors = {"edge_index": dataset.edge_index, "y": dataset.y, **dataset.split._asdict()}
-    for name, tensor in tensors.items():
+    for name, tensor in {"edge_index": dataset.edge_index, "y": dataset.y, **dataset.split._asdict()}.items():
         digest.update(f" {name}{list(tensor.shape)}=".encode())
-        digest.update(_bytes(tensor))
+        _update(digest, tensor)
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def changed_parts(recorded: str, present: str, dataset: NodeDataset) -> tuple[str, ...]:
+    """Which parts of the data are others than those recorded, from "nodes" to "written"; none: they are the same.
+
+    recorded  a fingerprint, also one of an older version, by which only edges, labels and split can be told
+    present   `data_fingerprint` of the dataset
+    """
+    if recorded == present:
+        return ()
+    if is_older(recorded):
+        return () if recorded == split_fingerprint(dataset) else ("edges, labels or split",)
+    then, now = _parts(recorded), _parts(present)
+    if not then:
+        return ("format",)
+    if then.get("nodes") != now["nodes"]:
+        return ("nodes",)
+    changed = [name for name in ("edges", "labels", "split") if then.get(name) != now[name]]
+    changed += [name for name in ("classes", "columns") if name in then and name in now and then[name] != now[name]]
+    if "columns" in changed:
+        return tuple(changed)
+    if then.get("features") != now["features"]:
+        changed.append("features")
+    elif then.get("written") != now.get("written"):
+        changed.append("written")
+    return tuple(changed)
+
+
+def is_older(fingerprint: str) -> bool:
+    """Whether it is a `split_fingerprint`, which can only be compared with the data themselves."""
+    return _OLDER.fullmatch(fingerprint) is not None
+
+
+def what_changed(parts: Iterable[str]) -> str:
+    """The parts in words: "its labels and split changed"."""
+    parts = tuple(parts)
+    words = [_WORDS[part] for part in parts if part in _WORDS]
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    clauses = [f"its {listed} changed"] if words else []
+    return "; ".join([*clauses, *(_SENTENCES[part] for part in parts if part in _SENTENCES)])
+
+
+def changed_columns(then: Iterable[str] | None, now: Iterable[str] | None) -> str | None:
+    """How the names of the feature columns differ, in words; None where they don't, or either has no names."""
+    if then is None or now is None:
+        return None
+    then, now = list(then), list(now)
+    if then == now:
+        return None
+    missing, new = (_without(one, other) for one, other in ((then, now), (now, then)))
+    differences = [f"{what} {_listed(names)}" for what, names in (("missing", missing), ("new", new)) if names]
+    if differences:
+        return "; ".join(differences)
+    place = next(place for place, (one, other) in enumerate(zip(then, now, strict=True)) if one != other)
+    return f"another order: {now[place]!r} where {then[place]!r} was"
+
+
+def _without(names: list[str], others: list[str]) -> list[str]:
+    known = set(others)
+    return [name for name in names if name not in known]
+
+
+def _listed(names: list[str]) -> str:
+    text = ", ".join(repr(name if len(name) <= 60 else f"{name[:57]}...") for name in names[:5])
+    return text if len(names) <= 5 else f"{text}, ... ({len(names)} in all)"
+
+
+def _parts(fingerprint: str) -> dict[str, str]:
+    """Name and digest of each part; none of what is no fingerprint of this format."""
+    kind, *parts = fingerprint.split(" ")
+    return dict(part.partition("=")[::2] for part in parts) if kind == FORMAT else {}
+
+
+def _digest(*parts: Tensor | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            digest.update(f" {part.dtype}{list(part.shape)}=".encode())
+            _update(digest, part)
+        else:
+            digest.update(f" {len(part)}=".encode() + part)
+    return digest.hexdigest()[:32]
+
+
+def _sampled_digest(x: Tensor) -> str:
+    num_rows = max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // max(1, x.size(1))))
+    rows = torch.linspace(0, x.size(0) - 1, min(num_rows, x.size(0)), dtype=torch.float64).round().long()
+    return _digest(x[rows], str(list(x.shape)).encode())
+
+
+def _time_of_change(file: str) -> str:
+    try:
+        return str(os.stat(file).st_mtime_ns)
+    except OSError:  # gone, though its map still holds
+        return "gone"
+
+
+def _update(digest: "hashlib._Hash", tensor: Tensor) -> None:
+    """Add the values' bytes, a chunk at a time: features may be larger than the memory."""
     array = tensor.detach().cpu().numpy()
-    portable = np.ascontiguousarray(array, dtype=_LITTLE_ENDIAN[array.dtype.kind])
-    return memoryview(portable.reshape(-1).view(np.uint8))
+    portable = np.dtype(f"{_LITTLE_ENDIAN[array.dtype.kind]}{array.dtype.itemsize}")
+    rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
+    for start, stop in pairwise([*range(0, len(array), rows), len(array)]):
+        chunk = np.ascontiguousarray(array[start:stop], dtype=portable)
+        digest.update(memoryview(chunk.reshape(-1).view(np.uint8)))

@@ -43,6 +43,8 @@ class NodeDataset(NamedTuple):
     num_classes  C
     node_ids     [N] the nodes' names in a user's own files, strings or integers; None: 0 to N - 1
     class_names  the C classes' or labels' names; None: "0" to str(C - 1)
+    feature_names  of the F columns in a user's table: "age", and "city=Rome" for each category; None: without names
+    features_file  that x is the map of; None: x is in memory, or a published dataset's
     """
 
     name: str
@@ -57,6 +59,8 @@ class NodeDataset(NamedTuple):
     metric: Metric
     node_ids: "polars.Series | None" = None
     class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] | None = None
+    features_file: str | None = None
 
     @property
     def num_nodes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spx.inference import BATCH_SIZE, DRAWS
 
-RUN_FOLDER = "a finished run, such as lightning_logs/actor/wide/version_0"
+RUN_FOLDER = "a finished run, such as lightning_logs/actor/wide/version_0, or a .ckpt file of it"
 CHECKPOINT = "best, last, or the path of a .ckpt file (default: best)"
 
 

@@ -21,8 +21,8 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
     Raises:
         ArtifactError: there is no finished run, a file of it is damaged, or the folder can't be written.
     """
-    files = read_run(run_folder)
-    model = build_model(files, checkpoint)
+    files = read_run(run_folder, checkpoint)
+    model = build_model(files, checkpoint).model
     settings = model.hparams
     names = class_names(files, settings.num_outputs) or tuple(map(str, range(settings.num_outputs)))
     origin = {name: str(files.record[name]) for name in ORIGIN if name in files.record}

@@ -1,30 +1,51 @@
 """A run's network and data, built again from its files: known classes only, and data that hasn't changed since."""
 
+import inspect
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
+from spx.data.handover import scores_of_fingerprint
+from spx.data.unchanged import changes_since, data_state
+from spx.datasets.fingerprint import VALUES
 from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
-from spx.inference.run_files import RunFiles, read_checkpoint
+from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.naming import file_stamps, is_path
-from spx.run_folder import CONFIG_FILE
+from spx.nn.export import NETWORKS
+from spx.torch_files import read_checkpoint
 from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
 
 MODELS = {kind.__name__: kind for kind in (AttentionEstimator, Spexphormer, GCNBaseline)}
+SIZES = frozenset(name for kind in NETWORKS.values() for name in inspect.signature(kind).parameters)
+"""Settings of a model that are its network's, so that its weights bound them."""
 DATA = {kind.__name__: kind for kind in (AugmentedGraphData, ResampledGraphData)}
 
+logger = logging.getLogger(__name__)
 
-def build_model(files: RunFiles, checkpoint: str | Path = "best") -> NodeTask:
-    """The run's network with a checkpoint's weights, in evaluation mode.
+
+class Network(NamedTuple):
+    """A run's network in evaluation mode, and the state of the data that it was trained on; nothing of older runs."""
+
+    model: NodeTask
+    data_state: dict[str, Any]
+
+
+def build_model(files: RunFiles, checkpoint: str | Path = "best") -> Network:
+    """The run's network with a checkpoint's weights.
 
     Raises:
-        ArtifactError: as `read_checkpoint`, an unknown class, or a checkpoint of another model.
+        ArtifactError: there is no such checkpoint, it is damaged, of an unknown class, or of another model.
     """
     kind = _known_class(files, "model", MODELS)
-    path, content = read_checkpoint(files, checkpoint)
+    path = find_checkpoint(files, checkpoint)
+    content = read_checkpoint(path)
     try:
         settings = {name: value for name, value in content["hyper_parameters"].items() if not name.startswith("_")}
+        _check_size(kind, settings, content["state_dict"], path.stat().st_size)
         model = kind(**settings)
         model.load_state_dict(content["state_dict"])
     except Exception as error:  # whatever a file of another origin makes it raise
@@ -33,12 +54,31 @@ def build_model(files: RunFiles, checkpoint: str | Path = "best") -> NodeTask:
             f"{path} is no checkpoint of a {kind.__name__} of this version of spx: {lines[0][:200]}. "
             "Give another, or run anew."
         ) from error
-    return model.eval()
+    return Network(model.eval(), data_state(content)[1])
+
+
+def _check_size(kind: type[NodeTask], settings: dict[str, Any], tensors: dict[str, Any], file_bytes: int) -> None:
+    """Refuse, before memory is taken, settings that ask for more than the file holds. Raises ValueError."""
+    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if held > file_bytes:
+        raise ValueError(f"it promises weights of {held:,} bytes in {file_bytes:,}")
+    num_weights = sum(tensor.numel() for tensor in tensors.values())
+    for name in SIZES & settings.keys():
+        most = len(tensors) if name.endswith("layers") else num_weights
+        if isinstance(settings[name], int) and settings[name] > most:
+            raise ValueError(f"{name} is {settings[name]}, for {num_weights:,} weights")
+    with torch.device("meta"):
+        wanted = kind(**settings).state_dict()
+    for name, tensor in wanted.items():
+        if name in tensors and tensor.shape != tensors[name].shape:
+            raise ValueError(
+                f"its settings ask for {name} of shape {list(tensor.shape)}, it holds {list(tensors[name].shape)}"
+            )
 
 
 def build_data(
     files: RunFiles,
-    model: NodeTask,
+    network: Network,
     dataset: str | Path | None = None,
     data_dir: str | Path | None = None,
     scores: str | Path | None = None,
@@ -47,7 +87,7 @@ def build_data(
 
     Args:
         files: of the run.
-        model: its network.
+        network: of it.
         dataset, data_dir, scores: new places of what was moved.
 
     Raises:
@@ -72,11 +112,11 @@ def build_data(
         data = kind(**settings)
     except (TypeError, AttributeError) as error:
         raise ArtifactError(
-            f"{files.folder / CONFIG_FILE} holds settings that {kind.__name__} doesn't take: {error}. Run anew."
+            f"{files.settings_file} holds settings that {kind.__name__} doesn't take: {error}. Run anew."
         ) from error
     if dataset is not None and isinstance(files.record.get("dataset"), str):
         data.dataset_name = files.record["dataset"]  # what its scores are filed under
-    _check_unchanged(files, model, data)
+    _check_unchanged(files, network, data)
     return data
 
 
@@ -99,7 +139,7 @@ def _known_class(files: RunFiles, part: str, known: dict[str, type]) -> Any:
     package, _, name = path.rpartition(".") if isinstance(path, str) else ("", "", "")
     if package.split(".")[0] != "spx" or name not in known:
         raise ArtifactError(
-            f"{files.folder / CONFIG_FILE} names the class {str(path)[:100]!r} for its {part}, which is none of "
+            f"{files.settings_file} names the class {str(path)[:100]!r} for its {part}, which is none of "
             f"{', '.join(known)}. Only a run of spx itself can be loaded."
         )
     return known[name]
@@ -133,7 +173,9 @@ def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | N
         raise ArtifactError(f"There is no score file {given or recorded}, which the run {files.folder} uses. {mend}")
     wanted = files.record.get("scores_fingerprint")
     for path in found:
-        if wanted in (None, read_header(path).fingerprint):
+        if given is None and (right := scores_of_fingerprint(path, wanted)) is not None:
+            return str(right)
+        if given is not None and wanted in (None, read_header(path).fingerprint):  # this file, no other of its folder
             return str(path)
     raise ArtifactError(
         f"The scores in {found[0]} are others than those that the run {files.folder} was trained with "
@@ -141,8 +183,8 @@ def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | N
     )
 
 
-def _check_unchanged(files: RunFiles, model: NodeTask, data: GraphData) -> None:
-    mend = "Restore the data as they were (--dataset or --data_dir give another place), or run anew."
+def _check_unchanged(files: RunFiles, network: Network, data: GraphData) -> None:
+    model, mend = network.model, "(--dataset or --data_dir give another place), or run anew."
     try:
         _ = data.dataset
     except DatasetError as error:
@@ -150,21 +192,24 @@ def _check_unchanged(files: RunFiles, model: NodeTask, data: GraphData) -> None:
             f"The data of the run {files.folder} can't be loaded: {error}. Were they moved? Give their new place: "
             "--dataset PATH for a graph of your own, --data_dir PATH for the others."
         ) from error
-    for what, now, then in (
-        ("features", data.num_features, model.hparams.num_features),
-        ("classes or labels", data.num_outputs, model.hparams.num_outputs),
-    ):
-        if now != then:
-            raise ArtifactError(f"The data have {now} {what}; the run {files.folder} was trained on {then}. {mend}")
-    wanted = files.record.get("data_fingerprint")
-    if wanted not in (None, data.data_fingerprint):
+    changes = changes_since(network.data_state or {"fingerprint": files.record.get("data_fingerprint")}, data)
+    if "columns" not in changes.parts:
+        for what, now, then in (
+            ("features", data.num_features, model.hparams.num_features),
+            ("classes or labels", data.num_outputs, model.hparams.num_outputs),
+        ):
+            if now != then:
+                raise ArtifactError(
+                    f"The data have {now} {what}; the run {files.folder} was trained on {then}. Restore the data as "
+                    f"they were {mend}"
+                )
+    if changes.parts - VALUES:
         raise ArtifactError(
-            f"The data of the run {files.folder} changed since: its edges, labels or split have another fingerprint. "
-            + mend
+            f"The data of the run {files.folder} changed since: {changes.text}. Restore the data as they were {mend}"
         )
+    if changes.parts:
+        logger.warning("The data changed since the run %s was trained: %s.", files.folder, changes.text)
     if isinstance(data, ResampledGraphData):
         if len(data.k) != model.num_layers:
-            raise ArtifactError(
-                f"{files.folder / CONFIG_FILE} gives k = {data.k} for {model.num_layers} layers. Run anew."
-            )
+            raise ArtifactError(f"{files.settings_file} gives k = {data.k} for {model.num_layers} layers. Run anew.")
         _ = data.scores  # found and checked now

@@ -33,7 +33,7 @@ def load(
     """Load a finished run with its data.
 
     Args:
-        run_folder: `<runs_dir>/<dataset>/<name>/version_N`.
+        run_folder: `<runs_dir>/<dataset>/<name>/version_N`, the folder of a fit from Python, or a .ckpt file of either.
         dataset: new place of a graph of your own.
         data_dir: new place of the datasets' folder.
         scores: new place of the score file.
@@ -46,11 +46,11 @@ def load(
         ConfigError: there is no such device, or scores are given to a run that uses none.
     """
     device = _device(device)
-    files = read_run(run_folder)
-    model = build_model(files, checkpoint)
-    data = build_data(files, model, dataset, data_dir, scores)
-    names = class_names(files, model.hparams.num_outputs) or data.dataset.class_names
-    return TrainedRun(files.folder, model.to(device), data, names or tuple(map(str, range(data.num_outputs))))
+    files = read_run(run_folder, checkpoint)
+    network = build_model(files, checkpoint)
+    data = build_data(files, network, dataset, data_dir, scores)
+    names = class_names(files, network.model.hparams.num_outputs) or data.dataset.class_names
+    return TrainedRun(files.folder, network.model.to(device), data, names or tuple(map(str, range(data.num_outputs))))
 
 
 @dataclass

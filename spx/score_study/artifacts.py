@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spx.analysis.rows import with_choice
 from spx.data import AugmentedGraphData
+from spx.datasets.fingerprint import is_older, what_changed
 from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.scores import ArtifactHeader, load_scores
@@ -99,14 +100,14 @@ def check_data(groups: list[Group], data: AugmentedGraphData) -> None:
     """Refuse a dataset that the scores weren't made for.
 
     Raises:
-        ArtifactError: another fingerprint.
+        ArtifactError: it changed.
     """
-    network = groups[0].networks[0]
-    if data.data_fingerprint != network.header.data_fingerprint:
-        raise ArtifactError(
-            f"{network.path} was made for a graph or split of another fingerprint than {data.dataset_name}, protocol "
-            f"{data.protocol}, split {data.split}, has now. Give the data that it was made for, or train it again."
-        )
+    for network in (network for group in groups for network in group.networks):
+        if changed := data.changes_since(network.header.data_fingerprint):
+            raise ArtifactError(
+                f"{network.path} was made for other data than {data.dataset_name}, protocol {data.protocol}, split "
+                f"{data.split}, holds now: {what_changed(changed)}. Give those that it was made for, or train it again."
+            )
 
 
 def _score_file(path: Path | str) -> Path:
@@ -124,6 +125,8 @@ def _score_file(path: Path | str) -> Path:
 def _check_same_data(first: Path, wanted: ArtifactHeader, path: Path, header: ArtifactHeader) -> None:
     for name in ("dataset", "protocol", "split", "data_fingerprint"):
         one, other = getattr(wanted, name), getattr(header, name)
+        if name == "data_fingerprint" and is_older(one) != is_older(other):
+            continue  # each is compared with the data themselves
         if one != other:
             what = "graph or labels" if name == "data_fingerprint" else f"{name} {other}, not {one}"
             raise ArtifactError(

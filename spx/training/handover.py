@@ -17,6 +17,7 @@ from spx.errors import ArtifactError, ConfigError
 from spx.graph.scores import ArtifactHeader, AttentionScores, read_header, save_scores, writing_scores
 from spx.graph.sharding import GraphShard
 from spx.run_folder import SCORES_FILE, run_folder
+from spx.torch_files import read_checkpoint
 from spx.training.callbacks import best_checkpoint
 from spx.training.estimator import AttentionEstimator
 
@@ -58,7 +59,7 @@ class ScoreHandover(Callback):
         data: AugmentedGraphData = trainer.datamodule
         if not (trainer.is_global_zero or data.is_sharded):
             return
-        checkpoint = torch.load(best, map_location="cpu", weights_only=True) if trainer.is_global_zero else None
+        checkpoint = read_checkpoint(best) if trainer.is_global_zero else None
         if data.is_sharded:  # the other ranks may be on machines that don't see the file
             checkpoint = trainer.strategy.broadcast(checkpoint)
         pl_module.load_state_dict(checkpoint["state_dict"])

@@ -20,6 +20,7 @@ from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.files import reason, write_json
 from spx.run_folder import RECORD_FILE, run_folder
+from spx.torch_files import read_checkpoint
 from spx.training.callbacks import best_checkpoint
 
 RECORDED_PACKAGES = ("spx", "torch", "lightning", "torch-geometric", "torchmetrics", "jsonargparse")
@@ -160,7 +161,7 @@ class RunRecord(Callback):
     def _epoch_of(checkpoint: str) -> int | None:
         if not checkpoint or not Path(checkpoint).is_file():
             return None
-        return torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]
+        return read_checkpoint(checkpoint)["epoch"]
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder, peaks = run_folder(trainer), _peaks_of_ranks(pl_module)

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from spx.errors import ConfigError
 from spx.files import reason, replacing
 from spx.run_folder import LAST_CHECKPOINT, LOCK_FILE, run_folder
+from spx.torch_files import check_checkpoint
 
 TENSORBOARD_FILES = "events.out.tfevents."
 
@@ -43,7 +44,12 @@ class WholeFileIO(TorchCheckpointIO):
             ) from error
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
-        """Read tensors and plain values, whatever `weights_only` says."""
+        """Read tensors and plain values, whatever `weights_only` says.
+
+        Raises:
+            ArtifactError: a checksum of the file is wrong.
+        """
+        check_checkpoint(path)
         return super().load_checkpoint(path, map_location, weights_only=True)
 
 

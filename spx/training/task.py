@@ -6,13 +6,16 @@ Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `trai
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from spx.data import GraphData
 from spx.data.batch import Draws, NodeBatch
+from spx.data.unchanged import check_checkpoint
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed
 from spx.nn.collectives import share_of_ranks, sum_over_ranks
@@ -26,8 +29,11 @@ from spx.nn.objectives import (
     positive_scores,
     prior_offset,
 )
+from spx.torch_files import check_checkpoint as check_file
 from spx.training.metrics import make_metric
 
+STATE = "spx"
+"""Key of what a checkpoint says of its own: the model's class and the seed of dropout."""
 ScheduleName = Literal["cosine", "constant"]
 DROPOUT_STREAM = -2
 """Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
@@ -111,6 +117,7 @@ class NodeTask(L.LightningModule):
         Raises:
             ConfigError: a precision that weights, sums and statistics can't have.
         """
+        self._seed = None
         if (precision := self.trainer.precision) not in PRECISIONS:
             raise ConfigError(
                 f"The Trainer's precision is '{precision}', in which sums over nodes and edges lose most of their "
@@ -118,8 +125,37 @@ class NodeTask(L.LightningModule):
             )
         normalize_over_ranks(self.network, sharded=getattr(self.trainer.datamodule, "is_sharded", False))
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the network is, and the seed of its dropout: each epoch sets torch's own anew."""
+        checkpoint[STATE] = {"model": type(self).__name__, "dropout_seed": self._seed}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the seed of dropout, after a look at whether the checkpoint belongs to the data and the network at hand.
+
+        Raises:
+            ConfigError: a fit that goes on has other settings, or the network another size.
+            ArtifactError: the checkpoint is damaged, or was made from other data.
+        """
+        self._seed = checkpoint.get(STATE, {}).get("dropout_seed")
+        if self._trainer is None:
+            return
+        path = self._trainer.ckpt_path
+        if path is not None and Path(path).is_file():
+            check_file(path)  # a Trainer that isn't of the command line reads it without
+        if isinstance(self._trainer.datamodule, GraphData):
+            check_checkpoint(checkpoint, self._trainer.datamodule, self._trainer.state.fn.value)
+        stored = checkpoint.get("hyper_parameters", {})
+        differences = [
+            f"{name} is {self.hparams[name]} here and {stored[name]} there"
+            for name in ("num_features", "num_outputs", "task")
+            if name in stored and stored[name] != self.hparams[name]
+        ]
+        if differences:
+            raise ConfigError(f"The checkpoint {path} was made from other data: {'; '.join(differences)}.")
+
     def on_fit_start(self) -> None:
-        self._seed = torch.initial_seed()
+        if self._seed is None:  # a fit from the start
+            self._seed = torch.initial_seed()
         if self.logit_adjustment:
             y, split = self.trainer.datamodule.dataset.y, self.trainer.datamodule.dataset.split
             offset = prior_offset(y[split.train], y[split.val], self.num_outputs, self.task)

@@ -109,7 +109,7 @@ def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str
         (["--model.lr", "0"], ["lr is 0", "above 0"]),
         (["--trainer.reload_dataloaders_every_n_epochs", "5"], ["Set reload_dataloaders_every_n_epochs=1"]),
         (["--ckpt_path", "none.ckpt"], ["There is no checkpoint none.ckpt", "checkpoints/"]),
-        (["--ckpt_path", "wide.yaml"], ["wide.yaml is no checkpoint, or a damaged one"]),
+        (["--ckpt_path", "wide.yaml"], ["wide.yaml is no checkpoint of spx, or a damaged one"]),
     ],
     ids=lambda value: "=".join(value) if value[0].startswith("--") else "",
 )
@@ -230,5 +230,5 @@ def test_a_resumed_run_reads_its_checkpoint_without_unpickling(stages: Stages, h
     run = home / "runs" / "toy" / "wide" / "version_0"
     shutil.copytree(stages.wide, run)
     torch.save({"state_dict": {}, "callbacks": Malicious()}, run / "checkpoints" / "last.ckpt")
-    assert_one_line(refused("resume", run), "last.ckpt is no checkpoint, or a damaged one")
+    assert_one_line(refused("resume", run), "last.ckpt is no checkpoint of spx, or a damaged one")
     assert not (home / "ran").exists()

@@ -1,7 +1,7 @@
 """Named arrays, of an .npz or a PyG `Data`, as a graph. N nodes, E edges, F features, C classes, S splits."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +100,7 @@ def _labels(y: np.ndarray, class_names: Names | None) -> Labels:
             f"y is {list(y.shape)} {y.dtype}: it must be classes [N], as integers or text, or 0 and 1 as [N, C]"
         )
     if y.dtype.kind == "U":
-        return class_labels(_texts(y).replace("", None), "y", class_names)
+        return class_labels(_texts(y, "y").replace("", None), "y", class_names)
     column = classes_from_numbers(y, "y")
     lowest = column.min()
     if lowest is not None and lowest < -1:
@@ -108,10 +108,23 @@ def _labels(y: np.ndarray, class_names: Names | None) -> Labels:
     return class_labels(column.replace(-1, None), "y (where -1 is a node without a label)", class_names)
 
 
-def _texts(array: np.ndarray) -> "polars.Series":
+def _texts(array: np.ndarray, what: str) -> "polars.Series":
     import polars
 
-    return polars.Series("id", array.tolist(), dtype=polars.String)
+    return polars.Series("id", _whole_texts(array.tolist(), what), dtype=polars.String)
+
+
+def _whole_texts(texts: Iterable[str], what: str) -> tuple[str, ...]:
+    """The texts, which no file could take in if they held half a character (a lone surrogate)."""
+    texts = tuple(texts)
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        broken = next(text for text in texts if any("\ud800" <= letter <= "\udfff" for letter in text))
+        raise DatasetError(
+            f"{what} holds {shown(broken)}, which is no whole text (half a character of UTF-16): write it anew in UTF-8"
+        ) from None
+    return texts
 
 
 def _class_names(names: np.ndarray | None) -> Names | None:
@@ -120,7 +133,7 @@ def _class_names(names: np.ndarray | None) -> Names | None:
     texts = tuple(map(str, np.atleast_1d(names).tolist()))
     if names.ndim != 1 or names.dtype.kind not in "iuU" or len(set(texts)) < len(texts) or "" in texts:
         raise DatasetError(f"class_names {shown(texts)} must be [C] texts, all different, none of them empty")
-    return texts
+    return _whole_texts(texts, "class_names")
 
 
 def _check_count(given: np.ndarray | None, num_nodes: int) -> None:
@@ -136,7 +149,7 @@ def _node_ids(ids: np.ndarray, num_nodes: int) -> "polars.Series":
             f"node_ids is {list(ids.shape)} {ids.dtype}: it must be [N] integers or texts, with N = {num_nodes} as in y"
         )
     text = ids.dtype.kind == "U"
-    column = _texts(ids) if text else polars.Series("id", ids).cast(polars.Int64)
+    column = _texts(ids, "node_ids") if text else polars.Series("id", ids).cast(polars.Int64)
     twice = column.filter(column.is_duplicated())
     if len(twice):
         raise DatasetError(f"node_ids must differ for each node, but {shown(twice[0])} is there more than once")

@@ -1,5 +1,6 @@
 """Columns of a table -> node features: numbers as they are, categories one-hot."""
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,14 +16,24 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 100
 
 
+class TableFeatures(NamedTuple):
+    """Features [N, F] float32 of a table, and the names of the F columns: "age", and "city=Rome" for each category."""
+
+    x: Tensor
+    names: tuple[str, ...]
+
+
 class _Block(NamedTuple):
-    """One column's features: its numbers [N], or the place [N] of each node's 1 among `width` columns, -1 for none."""
+    """One column's features: its numbers [N], or the place [N] of each node's 1 among the categories, -1 for none."""
 
     values: np.ndarray
-    width: int = 0
+    categories: list[str] | None = None
+
+    def names(self, column: str) -> list[str]:
+        return [column] if self.categories is None else [f"{column}={category}" for category in self.categories]
 
 
-def table_features(frame: "polars.DataFrame", categorical: tuple[str, ...], what: str) -> Tensor | None:
+def table_features(frame: "polars.DataFrame", categorical: tuple[str, ...], what: str) -> TableFeatures | None:
     """Features [N, F] float32 from all columns of a table, or None if it has none.
 
     Numbers and booleans give one feature, columns of text and those in `categorical` one for each category, in
@@ -38,19 +49,20 @@ def table_features(frame: "polars.DataFrame", categorical: tuple[str, ...], what
                 f"It has {listed(frame.columns)}"
             )
     blocks = [_block(frame[name], name in categorical, f"{what}: column {name!r}") for name in frame.columns]
-    num_features = sum(block.width or 1 for block in blocks)
+    names = [block.names(column) for block, column in zip(blocks, frame.columns, strict=True)]
+    num_features = sum(map(len, names))
     if num_features == 0:
         return None
     x = np.zeros((frame.height, num_features), dtype=np.float32)
     start = 0
-    for block in blocks:
-        if block.width:
+    for block, own in zip(blocks, names, strict=True):
+        if block.categories is None:
+            x[:, start] = block.values
+        else:
             rows = np.flatnonzero(block.values >= 0)
             x[rows, start + block.values[rows]] = 1
-        else:
-            x[:, start] = block.values
-        start += block.width or 1
-    return torch.from_numpy(x)
+        start += len(own)
+    return TableFeatures(torch.from_numpy(x), tuple(chain.from_iterable(names)))
 
 
 def _block(column: "polars.Series", categories: bool, what: str) -> _Block:
@@ -118,4 +130,6 @@ def _one_hot(column: "polars.Series", what: str) -> _Block:
         )
     places = polars.Series(range(len(categories)), dtype=polars.Int64)
     codes = column.replace_strict(categories, places, default=-1, return_dtype=polars.Int64).fill_null(-1)
-    return _Block(codes.to_numpy(), len(categories))
+    if categories.dtype.is_float() and (categories == categories.floor()).all():
+        categories = categories.cast(polars.Int64, strict=False)  # named alike in CSV and Parquet
+    return _Block(codes.to_numpy(), categories.cast(polars.String).to_list())

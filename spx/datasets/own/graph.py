@@ -21,6 +21,8 @@ class OwnGraph(NamedTuple):
     x           [N, F] float32, or float16 on disk; None: no features
     masks       train, validation and test, each [S, N] bool; None: the files hold no split
     node_ids    [N] strings or int64, all different; None: 0 to N - 1
+    feature_names  F, of a table's columns; None: they have no names
+    features_file  the file that x is a map of; None: x is in memory
     """
 
     edge_index: Tensor
@@ -28,6 +30,8 @@ class OwnGraph(NamedTuple):
     x: Tensor | None = None
     masks: Split | None = None
     node_ids: "polars.Series | None" = None
+    feature_names: tuple[str, ...] | None = None
+    features_file: str | None = None
 
     @property
     def num_nodes(self) -> int:

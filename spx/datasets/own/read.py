@@ -65,6 +65,8 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings) -> NodeDa
         metric=metric,
         node_ids=graph.node_ids,
         class_names=labels.class_names,
+        feature_names=graph.feature_names,
+        features_file=graph.features_file,
     )
 
 

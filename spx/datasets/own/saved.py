@@ -8,7 +8,6 @@ In place of the few names that a `Data` needs, empty stand-ins are built, and no
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from spx.datasets.own.arrays import KEYS
 from spx.datasets.own.wording import one_line
 from spx.errors import DatasetError
+from spx.torch_files import damage
 
 _PLAIN = "torch.save({'x': data.x, 'edge_index': data.edge_index, 'y': data.y}, PATH)"
 
@@ -56,27 +56,14 @@ def read_saved(file: Path) -> dict[str, np.ndarray | None]:
 
     Raises DatasetError for files that hold anything but one graph's tensors, numbers and texts.
     """
-    _check_whole(file)
+    if (reason := damage(file)) is not None:
+        raise DatasetError(f"it is damaged, or no file of torch.save ({reason}): save it anew, by torch 1.6 or newer")
     fields = _fields(_load(file))
     if fields.get("adj_t") is not None and fields.get("edge_index") is None:
         fields["edge_index"] = _edges_of(fields.pop("adj_t"))
     fields = {name: value for name, value in fields.items() if value is not None}
     limit = file.stat().st_size
     return {name: _array(name, value, limit) if name in KEYS else None for name, value in fields.items()}
-
-
-def _check_whole(file: Path) -> None:
-    """Refuse what is no zip as torch.save writes it, or has wrong checksums, which torch doesn't look at."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            whole = all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
-            whole = whole and archive.testzip() is None
-    except Exception as error:  # whatever a damaged file makes zipfile raise
-        raise DatasetError(
-            f"it is damaged, or no file of torch.save ({one_line(error, 150)}): save it anew, by torch 1.6 or newer"
-        ) from error
-    if not whole:
-        raise DatasetError("it is damaged, or was not written by torch.save: save it anew")
 
 
 def _load(file: Path) -> object:

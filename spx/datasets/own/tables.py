@@ -1,6 +1,7 @@
 """A folder of two tables, nodes.csv or .parquet and edges.csv or .parquet, and maybe features.npy."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spx.datasets.own.features import table_features
+from spx.datasets.own.features import TableFeatures, table_features
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
@@ -39,22 +40,23 @@ def read_folder(folder: Path, categorical: tuple[str, ...]) -> OwnGraph:
     several = [name for name in nodes.columns if name.startswith(f"{LABEL}:")]
     labels = _labels(nodes, several, nodes_file.name)
     masks = _masks(nodes[SPLIT], f"{nodes_file.name}: column {SPLIT!r}") if SPLIT in nodes.columns else None
-    x = table_features(nodes.drop(ID, LABEL, SPLIT, *several, strict=False), categorical, nodes_file.name)
+    features = table_features(nodes.drop(ID, LABEL, SPLIT, *several, strict=False), categorical, nodes_file.name)
     del nodes
-    x = _with_file(x, folder / FEATURES_FILE, len(ids), nodes_file.name)
-    return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids)
+    file = folder / FEATURES_FILE
+    if file.exists():
+        _refuse_both(features, file.name, nodes_file.name)
+        x = mapped_features(file, len(ids))
+        return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids, features_file=os.path.abspath(file))
+    x, names = features or (None, None)
+    return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids, names)
 
 
-def _with_file(x: Tensor | None, file: Path, num_nodes: int, table_name: str) -> Tensor | None:
-    """The table's features, or those of the file if it is there."""
-    if not file.exists():
-        return x
-    if x is not None:
+def _refuse_both(features: TableFeatures | None, file_name: str, table_name: str) -> None:
+    if features is not None:
         raise DatasetError(
-            f"{table_name} has features ({x.size(1)} columns) and {file.name} has too: keep one kind, and in the table "
-            f"{ID}, {LABEL} and {SPLIT} alone"
+            f"{table_name} has features ({len(features.names)} columns) and {file_name} has too: keep one kind, and in "
+            f"the table {ID}, {LABEL} and {SPLIT} alone"
         )
-    return mapped_features(file, num_nodes)
 
 
 def _node_ids(column: "polars.Series", file_name: str) -> "polars.Series":

@@ -1,5 +1,6 @@
 """Which score file is taken, and which are refused."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import torch
 
 from spx.data import AugmentedGraphData, ResampledGraphData, graph_data
 from spx.data.handover import find_scores, load_matching_scores
-from spx.datasets import NodeDataset
+from spx.datasets import NodeDataset, split_fingerprint
 from spx.errors import ArtifactError
 
 from .conftest import K, at_epoch
@@ -39,14 +40,92 @@ def test_the_newest_file_of_the_same_data_and_seed_is_taken(
     age(write_scores(run(tmp_path, 0), data), 50)
     newest = age(write_scores(run(tmp_path, 1), data), 30)
     age(write_scores(run(tmp_path, 2), data), 40)
-    assert find_scores(tmp_path, data) == newest, "by age, not by number"
+    assert find_scores(tmp_path, data).path == newest, "by age, not by number"
     for version, other in enumerate([{"dataset": "x"}, {"protocol": "paper"}, {"split": 1}, {"seed": 1}], start=3):
         age(write_scores(run(tmp_path, version), data, **other), 10)
-    assert find_scores(tmp_path, data) == newest, "those of other data or seeds don't count"
+    assert find_scores(tmp_path, data).path == newest, "those of other data or seeds don't count"
     damaged = run(tmp_path, 8)
     damaged.parent.mkdir()
     damaged.write_bytes(b"not a score file")
-    assert find_scores(tmp_path, data) == newest, "nor do damaged ones"
+    assert find_scores(tmp_path, data).path == newest, "nor do damaged ones"
+
+
+def test_the_newest_that_was_made_for_the_same_data_is_taken(
+    tmp_path: Path,
+    data: AugmentedGraphData,
+    write_scores: Write,
+    toy: NodeDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = age(write_scores(run(tmp_path, 0), data), 50)
+    for version, what in enumerate(CHANGES, start=1):
+        monkeypatch.setattr(graph_data, "load_dataset", lambda *_, what=what: CHANGES[what](toy))
+        age(write_scores(run(tmp_path, version), AugmentedGraphData("toy", expander_degree=2)), 40 - version)
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: toy)
+    stage_2 = at_epoch(ResampledGraphData("toy", K, runs_dir=str(tmp_path)))
+    with caplog.at_level(logging.INFO):
+        stage_2.setup("fit")
+        stage_2.train_dataloader()
+        stage_2.val_dataloader()
+    assert stage_2.scores_path == str(first)
+    assert [record.message for record in caplog.records] == [
+        f"Scores: {first}, the newest that fits of 5 files; 4 newer were made for other data"
+    ]
+    for path in tmp_path.rglob("version_0/*"):
+        path.unlink()
+    with pytest.raises(ArtifactError, match=r"4 files looked at; the newest, .*version_4/.*: its split changed\)"):
+        find_scores(tmp_path, data)
+
+
+def test_all_score_files_of_a_run_are_looked_at(tmp_path: Path, data: AugmentedGraphData, write_scores: Write) -> None:
+    older = age(write_scores(run(tmp_path, 0), data), 50)
+    newer = age(write_scores(older.with_name("scores-2.safetensors"), data, epoch=7), 40)
+    assert find_scores(tmp_path, data).path == newer
+    assert find_scores(tmp_path, data).choice == f"Scores: {newer}, the newest of 2 files"
+    newer.unlink()
+    assert find_scores(tmp_path, data).choice == f"Scores: {older}, the only file"
+
+
+def test_a_fit_that_goes_on_finds_its_scores_under_another_name(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    path = write_scores(run(tmp_path, 0), data)
+    state = ResampledGraphData("toy", K, scores=str(path)).state_dict()
+    moved = path.rename(path.with_name("scores-2.safetensors"))
+    age(write_scores(path, data, epoch=7), 10)
+    goes_on = at_epoch(ResampledGraphData("toy", K, scores=str(path)))
+    goes_on.setup("fit")
+    goes_on.load_state_dict(state)
+    assert (goes_on.scores_path, goes_on.scores_fingerprint) == (str(moved), state["scores_fingerprint"])
+    moved.unlink()
+    goes_on = at_epoch(ResampledGraphData("toy", K, scores=str(path)))
+    goes_on.setup("fit")
+    with pytest.raises(ArtifactError, match=f"began with other scores than {path} holds now"):
+        goes_on.load_state_dict(state)
+
+
+def test_a_test_takes_the_scores_of_the_training_unless_others_are_named(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write
+) -> None:
+    trained_by = age(write_scores(run(tmp_path, 0), data), 50)
+    state = ResampledGraphData("toy", K, runs_dir=str(tmp_path)).state_dict()
+    newer = age(write_scores(run(tmp_path, 1), data, epoch=7), 40)
+    for named, path in ((None, trained_by), (str(newer), newer)):
+        tested = at_epoch(ResampledGraphData("toy", K, scores=named, runs_dir=str(tmp_path)))
+        tested.setup("test")
+        tested.load_state_dict(state)
+        assert (tested.scores_path, tested.scores.num_layers) == (str(path), 2)
+
+
+def test_scores_of_an_older_version(
+    tmp_path: Path, data: AugmentedGraphData, write_scores: Write, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scores(run(tmp_path, 0), data, data_fingerprint=split_fingerprint(toy))
+    assert find_scores(tmp_path, data).path == path
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: CHANGES["split"](toy))
+    with pytest.raises(ArtifactError, match="its edges, labels or split changed"):
+        load_matching_scores(path, AugmentedGraphData("toy"))
 
 
 def test_stage_2_finds_it_by_itself(tmp_path: Path, data: AugmentedGraphData, write_scores: Write) -> None:
@@ -85,6 +164,7 @@ def test_no_file_says_what_was_looked_for_and_how_to_make_one(
 CHANGES = {
     "labels": lambda toy: toy._replace(y=toy.y.roll(1)),
     "edges": lambda toy: toy._replace(edge_index=toy.edge_index.flip(0)),
+    "features' values": lambda toy: toy._replace(x=toy.x + 1),
     "split": lambda toy: toy._replace(split=toy.split._replace(val=toy.split.test, test=toy.split.val)),
 }
 
@@ -122,7 +202,7 @@ def test_a_graph_or_split_that_changed_under_the_same_name_is_refused(
 ) -> None:
     path = write_scores(tmp_path / "old.safetensors", data)
     monkeypatch.setattr(graph_data, "load_dataset", lambda *_: CHANGES[what](toy))
-    with pytest.raises(ArtifactError, match="of another fingerprint"):
+    with pytest.raises(ArtifactError, match=f"was made for other data: its {what} changed. Fit the estimator"):
         load_matching_scores(path, AugmentedGraphData("toy"))
 
 
@@ -135,7 +215,7 @@ def test_scores_over_another_number_of_nodes_are_refused(
     other = AugmentedGraphData("toy", expander_degree=2)
     path = write_scores(tmp_path / "smaller.safetensors", other, data_fingerprint=fingerprint)
     monkeypatch.setattr(graph_data, "load_dataset", lambda *_: toy)
-    with pytest.raises(ArtifactError, match="of another fingerprint"):
+    with pytest.raises(ArtifactError, match="holds a graph of 80 nodes, the data have 90"):
         load_matching_scores(path, AugmentedGraphData("toy"))
 
 

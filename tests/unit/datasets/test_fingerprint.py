@@ -1,11 +1,23 @@
+import os
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from spx.datasets import NodeDataset, split_fingerprint
+from spx.datasets import NodeDataset, changed_columns, changed_parts, data_fingerprint, split_fingerprint, what_changed
+from spx.datasets.fingerprint import SAMPLED_ROWS
 
 from .test_checks import dataset, multilabel, split
 
 PINNED = "b89f0572e190075ff08bb76b9815675bb9d987cc6bff4121a891ffcca75ab443"
+
+
+PINNED_PARTS = (
+    "spx-data-2 nodes=6 edges=9b483a6b0327de69a5804e5fa8087958 labels=8a481323825e483e66ba2e61c70e40de "
+    "split=0f1c18948de7230a62590a5e117a1ad0 features=9da47b19398cd05afb1e771d50c4975e"
+)
 
 
 def test_fingerprint_is_the_same_on_every_platform_and_in_every_release() -> None:
@@ -37,3 +49,90 @@ def test_memory_layout_does_not_count() -> None:
     strided = dataset().edge_index.t().contiguous().t()
     assert not strided.is_contiguous()
     assert split_fingerprint(dataset(edge_index=strided)) == PINNED
+
+
+def changes(then: NodeDataset, now: NodeDataset) -> tuple[str, ...]:
+    return changed_parts(data_fingerprint(then), data_fingerprint(now), now)
+
+
+def test_the_fingerprint_of_parts_is_the_same_on_every_platform_and_in_every_release() -> None:
+    assert data_fingerprint(dataset()) == PINNED_PARTS
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({}, ()),
+        ({"name": "other", "split_index": 3}, ()),
+        ({"x": torch.zeros(7, 2)}, ("nodes",)),
+        ({"x": torch.ones(6, 2)}, ("features",)),
+        ({"x": torch.zeros(6, 2, dtype=torch.float16)}, ("features",)),
+        ({"edge_index": torch.tensor([[0, 5, 5], [1, 0, 1]])}, ("edges",)),
+        ({"y": torch.tensor([0, 1, 2, 0, -1, 2])}, ("labels",)),
+        ({"split": split([0, 1], [3], [2, 5])}, ("split",)),
+        ({"split": split([0], [1, 2], [3, 5])}, ("split",)),
+        ({"y": torch.tensor([0, 1, 2, 0, -1, 2]), "x": torch.ones(6, 2)}, ("labels", "features")),
+        ({"class_names": ("a", "b", "d")}, ("classes",)),
+        ({"class_names": None}, ()),
+        ({"feature_names": ("b", "a"), "x": torch.ones(6, 2)}, ("columns",)),
+        ({"feature_names": None}, ()),
+    ],
+)
+def test_what_changed_is_told(change: dict, parts: tuple[str, ...]) -> None:
+    then = dataset(class_names=("a", "b", "c"), feature_names=("a", "b"))
+    assert changes(then, then._replace(**change)) == parts
+
+
+def test_words() -> None:
+    assert what_changed(["labels"]) == "its labels changed"
+    assert (
+        what_changed(["edges", "labels", "split", "features"])
+        == "its edges, labels, split and features' values changed"
+    )
+    assert what_changed(["labels", "written"]).startswith("its labels changed; its features' file was written since")
+    assert what_changed([]) == ""
+
+
+def test_features_that_stay_on_disk_are_sampled(tmp_path: Path) -> None:
+    file = tmp_path / "features.npy"
+    x = np.arange(4 * SAMPLED_ROWS, dtype=np.float32)[:, None].repeat(3, 1)
+
+    def read(values: np.ndarray, seconds: int) -> NodeDataset:
+        np.save(tmp_path / "new.npy", values)
+        os.replace(tmp_path / "new.npy", file)  # what is mapped stays as it is
+        os.utime(file, (seconds, seconds))
+        mapped = torch.from_numpy(np.load(file, mmap_mode="c"))
+        return dataset(x=mapped, y=torch.zeros(len(values), dtype=torch.int64), features_file=str(file))
+
+    then = read(x, 5)
+    fingerprint = data_fingerprint(then)
+    assert re.search(r" written=5000000000$", fingerprint)
+    for values, seconds, parts in (
+        (x, 5, ()),
+        (x, 6, ("written",)),
+        (x + (np.arange(len(x)) == 1)[:, None], 7, ("written",)),  # a row between the samples: its time alone tells
+        (x + (np.arange(len(x)) == len(x) - 1)[:, None], 5, ("features",)),
+        (x.astype(np.float16), 5, ("features",)),
+        (x[:, :2].copy(), 5, ("features",)),
+    ):
+        now = read(values, seconds)
+        assert changed_parts(fingerprint, data_fingerprint(now), now) == parts
+    file.unlink()
+    assert data_fingerprint(then).endswith(" written=gone")
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "words"),
+    [
+        ("ab", "ab", None),
+        (None, "ab", None),
+        ("ab", None, None),
+        ("ab", "ba", "another order: 'b' where 'a' was"),
+        ("ab", "ac", "missing 'b'; new 'c'"),
+        ("ab", "abc", "new 'c'"),
+        ("abcdefgh", "a", "missing 'b', 'c', 'd', 'e', 'f', ... (7 in all)"),
+        (["a" * 90], [], f"missing '{'a' * 57}...'"),
+    ],
+)
+def test_columns_in_words(then: str | None, now: str | None, words: str | None) -> None:
+    assert changed_columns(then, now) == words

@@ -55,6 +55,17 @@ def test_scores_that_are_gone_or_others(with_scores: Path, tmp_path: Path, write
         spx.load(with_scores, scores="nowhere")
 
 
+def test_scores_that_a_longer_stage_1_kept_under_another_name(
+    with_scores: Path, tmp_path: Path, write_scores: Callable[..., Path]
+) -> None:
+    scores = tmp_path / "runs" / "scores.safetensors"
+    kept = scores.rename(scores.with_name("scores-2.safetensors"))
+    write_scores(scores, AugmentedGraphData("toy", expander_degree=2), epoch=9)
+    assert spx.load(with_scores).data.scores_path == str(kept)
+    with pytest.raises(ArtifactError, match="are others than those"):
+        spx.load(with_scores, scores=scores)
+
+
 def test_scores_that_lie_in_another_place_of_the_same_name(
     with_scores: Path, tmp_path: Path, write_scores: Callable[..., Path]
 ) -> None:

@@ -14,7 +14,7 @@ from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.inference.rebuild import class_names
 from spx.inference.run_files import RunFiles
 
-from .conftest import DATA, NUM_FEATURES, UNIFORM, change_record, write_config
+from .conftest import DATA, NUM_FEATURES, UNIFORM, change_record, resampled, write_config
 
 
 class Marker:
@@ -115,10 +115,44 @@ def test_a_checkpoint_of_another_network(change: dict, run_folder: Path) -> None
         spx.load(run_folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"width": 40_960}, r"width is 40960, for [\d,]+ weights"),
+        ({"width": 64}, r"its settings ask for network\.\S+ of shape \[64.*\], it holds \[8"),
+        ({"num_layers": 10**9}, "num_layers is 1000000000, for"),
+        ({"num_outputs": 10**12}, "num_outputs is 1000000000000, for"),
+    ],
+)
+def test_a_checkpoint_that_asks_for_more_than_it_holds(change: dict, words: str, run_folder: Path) -> None:
+    path = run_folder / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"] |= change
+    torch.save(content, path)
+    with pytest.raises(ArtifactError, match=words):
+        spx.load(run_folder)
+
+
+def test_weights_that_promise_more_than_the_file_holds(run_folder: Path) -> None:
+    path = run_folder / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"]["width"] = 40_960
+    content["state_dict"] = {
+        name: tensor.new_zeros([]).expand([40_960 if size == 8 else size for size in tensor.shape])
+        for name, tensor in content["state_dict"].items()
+    }
+    torch.save(content, path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ArtifactError, match=r"it promises weights of [\d,]{11,} bytes in \d"):
+        spx.load(run_folder)
+
+
 def test_what_is_no_run_s_folder(run_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"There is no folder .*nowhere"):
         spx.load(tmp_path / "nowhere")
-    with pytest.raises(ArtifactError, match=r"is no run's folder: it holds no config\.yaml\. Give one such as"):
+    with pytest.raises(
+        ArtifactError, match=r"is no run's folder: it holds no config\.yaml and no checkpoint\. Give one"
+    ):
         spx.load(tmp_path)
     with pytest.raises(ArtifactError, match=r"Give one of those in it, such as .*wide/version_0"):
         spx.load(run_folder.parent)
@@ -170,12 +204,40 @@ def test_class_names_of_the_dataset(run_folder: Path, toy: NodeDataset, monkeypa
 
 def test_data_that_changed_since(run_folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     for changed, words in (
-        (toy._replace(y=toy.y.roll(1)), "edges, labels or split have another fingerprint. Restore the data"),
+        (toy._replace(y=toy.y.roll(1)), "changed since: its labels changed. Restore the data as they were"),
         (toy._replace(x=torch.zeros(90, 7)), f"have 7 features; .* was trained on {NUM_FEATURES}"),
         (toy._replace(num_classes=4), "have 4 classes or labels; .* was trained on 3"),
     ):
         monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_, changed=changed: changed)
         with pytest.raises(ArtifactError, match=words):
+            spx.load(run_folder)
+
+
+def test_features_that_changed_are_said(
+    run_folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spx.load(run_folder)
+    assert not caplog.records
+    monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_: toy._replace(x=toy.x + 1))
+    spx.load(run_folder)
+    (record,) = caplog.records
+    assert record.message == f"The data changed since the run {run_folder} was trained: its features' values changed."
+
+
+def test_columns_that_changed_are_named(run_folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, names = run_folder / "checkpoints" / "best.ckpt", ("age", "amount", "city=Oslo", "city=Rome", "member")
+    then = toy._replace(feature_names=names)
+    monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_: then)
+    torch.save({**torch.load(path, weights_only=True), "ResampledGraphData": resampled().state_dict()}, path)
+    spx.load(run_folder)
+    for now, words in (
+        ((names[1], names[0], *names[2:]), r"\(another order: 'amount' where 'age' was\)"),
+        ((*names[:2], "city=Bonn", *names[3:]), r"\(missing 'city=Oslo'; new 'city=Bonn'\)"),
+        (names[:4], r"\(missing 'member'\)"),
+    ):
+        other = toy._replace(feature_names=now, x=toy.x[:, : len(now)])
+        monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_, other=other: other)
+        with pytest.raises(ArtifactError, match=rf"changed since: its feature columns changed {words}\. Restore"):
             spx.load(run_folder)
 
 

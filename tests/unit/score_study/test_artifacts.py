@@ -107,5 +107,7 @@ def test_a_dataset_that_has_changed(groups: list[Group], toy: NodeDataset, monke
     check_data(groups, toy_data())
     other = toy._replace(y=(toy.y + 1) % 3)
     monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_: other)
-    with pytest.raises(ArtifactError, match="was made for a graph or split of another fingerprint than toy"):
+    with pytest.raises(
+        ArtifactError, match="was made for other data than toy, protocol public, split 0, holds now: its "
+    ):
         check_data(groups, toy_data())

@@ -1,11 +1,14 @@
 """Losses and metrics against plain recomputation, the schedule by hand, and what is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor
 
+from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.nn.objectives import prior_offset
 from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
@@ -141,6 +144,64 @@ def test_the_optimiser_and_its_schedule(tmp_path: Path) -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 0.2
     assert optimizer.param_groups[0]["initial_lr"] == 0.03
     assert run.trainer.lr_scheduler_configs[0].interval == "epoch"
+
+
+def fit(model: NodeTask, data: GraphData, folder: Path, ckpt_path: Path | None = None, **settings: object) -> Path:
+    """A fit that draws nothing from the global stream before it starts; its checkpoint at the end."""
+    trainer = L.Trainer(
+        **{"max_epochs": 6, "reload_dataloaders_every_n_epochs": 1, "accelerator": "cpu"} | settings,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        logger=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path)
+    trainer.save_checkpoint(folder / f"{trainer.current_epoch}.ckpt")
+    return folder / f"{trainer.current_epoch}.ckpt"
+
+
+@pytest.mark.parametrize(("make", "data"), [(estimator, augmented), (wide, resampled)])
+def test_a_fit_that_goes_on_in_the_same_process_equals_one_in_a_piece(
+    make: Callable[..., NodeTask], data: Callable[..., GraphData], tmp_path: Path
+) -> None:
+    whole = make(dropout=0.5)
+    fit(whole, data(), tmp_path)
+    halves = make(dropout=0.5)
+    half = fit(halves, data(), tmp_path, max_steps=3)
+    assert half.name == "3.ckpt"
+    fit(halves, data(), tmp_path, half)
+    for name, one in whole.state_dict().items():
+        assert one.equal(halves.state_dict()[name]), name
+
+
+def test_a_fit_from_the_start_takes_the_seed_of_the_process(tmp_path: Path) -> None:
+    model = wide(dropout=0.5)
+    for seed in (5, 11):
+        torch.manual_seed(seed)
+        path = fit(model, resampled(), tmp_path, max_epochs=1)
+        assert torch.load(path, weights_only=True)["spx"] == {"model": "Spexphormer", "dropout_seed": seed}
+    L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False).validate(model, resampled(), path)
+    torch.manual_seed(12)
+    assert torch.load(fit(model, resampled(), tmp_path, max_epochs=1), weights_only=True)["spx"]["dropout_seed"] == 12
+
+
+def test_a_checkpoint_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    path = fit(wide(), resampled(), tmp_path, max_epochs=1)
+    content = torch.load(path, weights_only=True)
+    for name in ("spx", "ResampledGraphData", "datamodule_hyper_parameters"):
+        del content[name]
+    torch.save(content, path)
+    assert fit(wide(), resampled(), tmp_path, path, max_epochs=2).name == "2.ckpt"
+
+
+def test_a_checkpoint_of_other_features_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = fit(wide(), resampled(), tmp_path, max_epochs=1)
+    content = torch.load(path, weights_only=True)
+    del content["ResampledGraphData"]
+    torch.save(content, path)
+    with pytest.raises(ConfigError, match=r"1\.ckpt was made from other data: num_features is 6 here and 5 there"):
+        fit(wide(num_features=6), resampled(), tmp_path, path)
 
 
 def test_a_fit_that_goes_on_for_longer_takes_the_longer_schedule_at_once(tmp_path: Path) -> None:

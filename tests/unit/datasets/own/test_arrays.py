@@ -158,3 +158,27 @@ def test_square_masks_go_by_the_format(by_column: bool) -> None:
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, refused: Callable, changes: dict, message: str) -> None:
     refused(write_npz(tmp_path, **changes), message)
+
+
+HALF = "caf\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("key", "texts"),
+    [
+        ("class_names", ["a", HALF, "c"]),
+        ("y", np.array(["a", HALF, "c"])[Y].tolist()),
+        ("node_ids", [HALF, *IDS[1:].tolist()]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["npz", "pt"])
+def test_half_a_character_is_refused_when_it_is_read(
+    tmp_path: Path, refused: Callable, kind: str, key: str, texts: list[str]
+) -> None:
+    if kind == "npz":
+        path = write_npz(tmp_path, **{key: np.array(texts)})
+    else:
+        path = str(tmp_path / "graph.pt")
+        tensors = {name: torch.from_numpy(array) for name, array in arrays().items()}
+        torch.save({**tensors, key: texts}, path)
+    refused(path, f"{key} holds 'caf\\ud83d', which is no whole text (half a character of UTF-16): write it anew")

@@ -8,7 +8,8 @@ from spx.errors import DatasetError
 
 
 def features(categorical: tuple[str, ...] = (), **columns: object) -> list[list[float]]:
-    x = table_features(polars.DataFrame(columns), categorical, "nodes.csv")
+    x, names = table_features(polars.DataFrame(columns), categorical, "nodes.csv")
+    assert len(names) == x.shape[1]
     return x.tolist()
 
 
@@ -78,3 +79,11 @@ def test_columns_that_are_neither_numbers_nor_text() -> None:
 def test_an_unknown_categorical_column() -> None:
     refused("names 'kinds', which is no feature column of nodes.csv; did you mean 'kind'", ("kinds",), kind=["a"])
     refused("which is no feature column of nodes.csv. It has nothing", ("kinds",))
+
+
+def test_names_of_the_columns() -> None:
+    columns = {"a": ["1", "2"], "kind": ["dog", "cat"], "on": [True, False], "code": ["9", "10"], "size": [1.5, None]}
+    _, names = table_features(polars.DataFrame(columns), ("code", "size"), "nodes.csv")
+    assert names == ("a", "kind=cat", "kind=dog", "on", "code=9", "code=10", "size=1.5")
+    _, names = table_features(polars.DataFrame({"code": [9, 10]}), ("code",), "nodes.parquet")
+    assert names == ("code=9", "code=10"), "as in CSV"

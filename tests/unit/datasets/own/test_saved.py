@@ -214,7 +214,7 @@ def test_a_tensor_that_claims_to_lie_beyond_its_file(tmp_path: Path, refused: Ca
 
 def test_packed_members_are_refused(tmp_path: Path, refused: Callable) -> None:
     path = rewritten(save(tmp_path, data()), zipfile.ZIP_DEFLATED)
-    refused(path, "it is damaged, or was not written by torch.save")
+    refused(path, "it is damaged, or no file of torch.save (its parts are packed)")
 
 
 def test_a_wrong_checksum(tmp_path: Path, refused: Callable) -> None:

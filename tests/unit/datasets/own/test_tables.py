@@ -2,6 +2,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars
 import pytest
 import torch
@@ -244,3 +245,26 @@ def test_long_and_strange_names_stay_short_in_errors(tmp_path: Path, refused: Ca
     write_csv(tmp_path / "nodes.csv", {"x" * 5000: table["id"], '"a\nb"': table["label"]})
     write_csv(tmp_path / "edges.csv", ring(table["id"]))
     assert len(refused(str(tmp_path), "no column 'id'", r"'a\nb'")) < 400
+
+
+def test_the_columns_names_are_kept_and_so_is_the_file_of_features(tmp_path: Path) -> None:
+    dataset = read(write_folder(tmp_path / "a", kind=["u", "v", "w"] * 10))
+    assert dataset.feature_names == ("size", "kind=u", "kind=v", "kind=w")
+    assert dataset.features_file is None
+    path = write_folder(tmp_path / "b", size=None)
+    assert read(path).feature_names is None, "degrees"
+    np.save(tmp_path / "b" / "features.npy", np.ones((NUM_NODES, 2), np.float32))
+    dataset = read(path)
+    assert dataset.feature_names is None
+    assert dataset.features_file == str(tmp_path / "b" / "features.npy")
+
+
+@pytest.mark.parametrize("name", ["id", "label", "kind", "ki\ud83dnd", "label:\ud83d"])
+def test_half_a_character_in_a_table(tmp_path: Path, refused: Callable, name: str) -> None:
+    """Half a character of UTF-16, as three bytes that are no UTF-8, in a cell or the name of a column."""
+    path = write_folder(tmp_path)
+    halves = ["0", *["1"] * (NUM_NODES - 1)] if "\ud83d" in name else [f"caf\ud83d{i % 3}" for i in range(NUM_NODES)]
+    table = columns(**{"label": None} if name.startswith("label:") else {}) | {name: halves}
+    lines = [",".join(table), *(",".join(cells) for cells in zip(*table.values(), strict=True))]
+    (tmp_path / "nodes.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    refused(path, "nodes.csv can't be read as CSV (columns separated by commas, text in UTF-8)")

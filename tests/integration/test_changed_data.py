@@ -1,0 +1,196 @@
+"""A graph of one's own that is edited after a fit: what goes on, what is refused, and what is said."""
+
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spx.__main__ import main
+
+from .conftest import write_configs
+
+NUM_NODES = 60
+Rows = list[dict[str, str]]
+ESTIMATOR, WIDE = "runs/mine/estimator/version_0", "runs/mine/wide/version_0"
+
+
+def nodes() -> Rows:
+    parts = ["train"] * 30 + ["val"] * 15 + ["test"] * 15
+    return [
+        {
+            "id": f"n{i}",
+            "label": "abc"[i % 3],
+            "split": parts[7 * i % NUM_NODES],
+            "age": str(20 + 5 * i % 31),
+            "city": ("Rome", "Oslo")[i * i % 5 % 2],
+            "amount": str(i % 7 / 2),
+        }
+        for i in range(NUM_NODES)
+    ]
+
+
+def edges() -> Rows:
+    return [{"source": f"n{i}", "target": f"n{(i + step) % NUM_NODES}"} for i in range(NUM_NODES) for step in (1, 4, 9)]
+
+
+def write(file: Path, rows: Rows) -> None:
+    with file.open("w", newline="") as place:
+        table = csv.DictWriter(place, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the graph `mine`, and both stages' runs on it."""
+    folder = tmp_path_factory.mktemp("changed")
+    (folder / "mine").mkdir()
+    write(folder / "mine" / "nodes.csv", nodes())
+    write(folder / "mine" / "edges.csv", edges())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["spx"])
+        write_configs(folder)
+        for stage in ("estimator", "wide"):
+            main(["fit", "--config", f"{stage}.yaml", "--data.dataset", "./mine", "--runs_dir", "runs"])
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, where the test runs."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["spx"])
+    return tmp_path
+
+
+def edit(folder: Path, change: Callable[[dict[str, str]], dict[str, str]], file: str = "nodes") -> None:
+    write(folder / "mine" / f"{file}.csv", list(map(change, (nodes if file == "nodes" else edges)())))
+
+
+def swapped(row: dict[str, str]) -> dict[str, str]:
+    return row | {"split": {"train": "test", "test": "train"}.get(row["split"], row["split"])}
+
+
+def relabelled(row: dict[str, str]) -> dict[str, str]:
+    return row | {"label": {"n3": "b", "n4": "a"}.get(row["id"], row["label"])}
+
+
+def older(row: dict[str, str]) -> dict[str, str]:
+    return row | {"age": "99" if row["id"] == "n8" else row["age"]}
+
+
+def rewired(row: dict[str, str]) -> dict[str, str]:
+    return row | {"target": "n0" if row["source"] == "n30" else row["target"]}
+
+
+def turned(row: dict[str, str]) -> dict[str, str]:
+    return dict(reversed(row.items()))
+
+
+def renamed(row: dict[str, str]) -> dict[str, str]:
+    return {"years" if name == "age" else name: cell for name, cell in row.items()}
+
+
+def moved_away(row: dict[str, str]) -> dict[str, str]:
+    return row | {"city": row["city"].replace("Oslo", "Bergen")}
+
+
+COLUMNS = {
+    turned: "its feature columns changed (another order: 'amount' where 'age' was)",
+    renamed: "its feature columns changed (missing 'age'; new 'years')",
+    moved_away: "its feature columns changed (missing 'city=Oslo'; new 'city=Bergen')",
+}
+GRAPH = {swapped: "its split changed", relabelled: "its labels changed", rewired: "its edges changed"}
+
+
+def apply(folder: Path, change: Callable) -> None:
+    edit(folder, change, "edges" if change is rewired else "nodes")
+
+
+@pytest.mark.parametrize("change", [*GRAPH, older, *COLUMNS])
+@pytest.mark.parametrize("run", [ESTIMATOR, WIDE])
+def test_a_run_does_not_go_on_with_other_data(
+    run: str, change: Callable, folder: Path, refused: Callable[..., str]
+) -> None:
+    apply(folder, change)
+    scores = (folder / ESTIMATOR / "scores.safetensors").read_bytes()
+    message = refused("resume", run, "--trainer.max_epochs", "4")
+    assert message.count("\n") == 1
+    words = {**GRAPH, **COLUMNS, older: "its features' values changed"}[change]
+    assert (words if run == ESTIMATOR else words.split(" (")[0]) in message
+    assert (folder / ESTIMATOR / "scores.safetensors").read_bytes() == scores
+
+
+def test_a_run_goes_on_with_the_same_data(folder: Path) -> None:
+    apply(folder, dict)
+    main(["resume", ESTIMATOR, "--trainer.max_epochs", "3"])
+    assert json.loads((folder / ESTIMATOR / "run.json").read_text())["epochs"] == 3
+
+
+def test_a_run_goes_on_with_its_seed(folder: Path, refused: Callable[..., str]) -> None:
+    for run in (ESTIMATOR, WIDE):
+        more = ["--data.scores", f"{ESTIMATOR}/scores.safetensors"] if run == WIDE else []
+        message = refused("resume", run, "--seed_everything", "5", *more)
+        assert "seed is 5 here and 0 there" in message
+        config = folder / run / "config.yaml"
+        config.write_text(config.read_text().replace("seed: 0", "seed: 7").replace("everything: 0", "everything: 7"))
+        assert "seed is 7 here and 0 there" in refused("resume", run, *more)
+
+
+@pytest.mark.parametrize("change", [*GRAPH, older, *COLUMNS])
+def test_stage_2_says_what_changed_since_stage_1(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
+    apply(folder, change)
+    message = refused("fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs")
+    words = {**GRAPH, **COLUMNS, older: "its features' values changed"}[change].split(" (")[0]
+    assert "No score file" in message
+    assert words in message
+    message = refused(
+        *("fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs"),
+        *("--data.scores", f"{ESTIMATOR}/scores.safetensors"),
+    )
+    assert f"was made for other data: {words}" in message
+
+
+@pytest.mark.parametrize("change", [*GRAPH, *COLUMNS])
+def test_predictions_are_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
+    apply(folder, change)
+    for run in (ESTIMATOR, WIDE):
+        message = refused("predict", run, "--dataset", "./mine", "--output", "p.csv")
+        assert message.count("\n") == 1
+        assert f"changed since: {({**GRAPH, **COLUMNS})[change]}" in message
+    assert not (folder / "p.csv").exists()
+
+
+def test_predictions_from_other_values_say_so(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    apply(folder, older)
+    with caplog.at_level(logging.WARNING):
+        main(["predict", ESTIMATOR, "--dataset", "./mine", "--output", "p.csv"])
+    assert [record.message for record in caplog.records] == [
+        f"The data changed since the run {ESTIMATOR} was trained: its features' values changed."
+    ]
+    assert (folder / "p.csv").read_text().count("\n") == NUM_NODES + 1
+
+
+@pytest.mark.parametrize("change", [swapped, relabelled, *COLUMNS])
+def test_a_test_of_other_data_is_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
+    apply(folder, change)
+    best = f"{ESTIMATOR}/checkpoints/best.ckpt"
+    test = ["--config", "estimator.yaml", "--data.dataset", "./mine", "--runs_dir", "runs", "--ckpt_path", best]
+    for command in ("test", "validate"):
+        message = refused(command, *test)
+        assert {**GRAPH, **COLUMNS}[change] in message
+        assert message.count("\n") == 1
+
+
+def test_a_checkpoint_alone_is_its_run(folder: Path) -> None:
+    for run in (ESTIMATOR, WIDE):
+        shutil.copy(folder / run / "checkpoints" / "best.ckpt", folder / "alone.ckpt")
+        for place, output in ((run, "run.csv"), ("alone.ckpt", "alone.csv")):
+            main(["predict", place, "--output", output, "--draws", "2"])
+        assert (folder / "alone.csv").read_text() == (folder / "run.csv").read_text()
