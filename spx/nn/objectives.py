@@ -69,10 +69,14 @@ def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tens
 def class_probabilities(log_probabilities: Tensor, task: TaskName) -> Tensor:
     """Probabilities [..., C] in [0, 1] of the classes, or for multi-label of each label's "yes"."""
     chosen = log_probabilities.select(-2, 1) if task == "multilabel" else log_probabilities
-    return chosen.exp().clamp(max=1)  # by a last digit above 1, torchmetrics would take all of them for logits
+    return chosen.exp().clamp(max=1)
 
 
 def positive_scores(log_probabilities: Tensor, task: TaskName) -> Tensor:
-    """What a ranking metric ranks, in [0, 1]: [B, C] for multi-label, [B] (class 1 against 0) for two classes."""
-    probabilities = class_probabilities(log_probabilities, task)
-    return probabilities if task == "multilabel" else probabilities[..., 1]
+    """What a ranking metric ranks: [B, C] for multi-label, [B] (class 1 against 0) for two classes.
+
+    Probabilities, from the log-odds and in float64: float32 has the same one, 1, for all log-odds above 17, whose order
+    would be lost. None leaves [0, 1]: torchmetrics would take the whole update for logits.
+    """
+    no, yes = log_probabilities.unbind(-2 if task == "multilabel" else -1)
+    return (yes.double() - no.double()).sigmoid()
