@@ -1,9 +1,9 @@
 """Compiled kernels kept on disk by all that they are made of, so that one process compiles and the others find them.
 
-numba's own cache knows the file that holds a kernel and the kernel's closure. What a kernel inlines from other files, it
-doesn't watch: an old kernel would go on after its parts have changed. Here the name of the kernel's files has a digest
-of every source of this package, which holds the compiler's options too, and of the closure. So kernels of other sources
-or for other widths never meet in one file, not even where two processes write at once.
+numba's own cache knows the file that holds a kernel and the kernel's closure. What a kernel inlines from other files,
+it doesn't watch: an old kernel would go on after its parts have changed. Here the name of the kernel's files has a
+digest of every source of this package, which holds the compiler's options too, and of the closure. So kernels of other
+sources or for other widths never meet in one file, not even where two processes write at once.
 """
 
 import contextlib
