@@ -35,7 +35,7 @@ from spx.kernels import cpu_dropout, cpu_sampling
 edges = torch.arange(50, dtype=torch.int32), torch.zeros(50, dtype=torch.uint8)
 neighbors, _ = cpu_sampling.draw(torch.tensor([0, 50]), *edges, None, 3, 0)
 kept = cpu_dropout.dropout(torch.ones(20), 0.5, torch.tensor(0)).nonzero().flatten()
-kernels = cpu_sampling._kernel(), cpu_dropout._kernel()
+kernels = cpu_sampling._kernel(None), cpu_dropout._kernel()
 print(neighbors.tolist(), kept.tolist(), [sum(kernel.stats.cache_hits.values()) for kernel in kernels], sep=";")
 """
 
