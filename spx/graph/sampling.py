@@ -12,7 +12,6 @@ Letters: N nodes, M attention edges, K sampled degree.
 import hashlib
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from spx.errors import ConfigError, DatasetError

@@ -2,9 +2,9 @@
 
 The k smallest keys -ln(u) / p of a row are kept. The logarithm is only taken where the key can win: as -ln(u) >= 1 - u,
 an edge with 1 - u >= (largest kept key) * p is out. A first bar, below which more than k keys of the row are expected,
-keeps most others out from the start; where fewer than k pass it, the row is drawn again without. Edges of one type can be
-drawn before all others: a factor of their weights then keeps the two kinds' keys apart. The numbers u are those of
-`spx.kernels.noise`, so the table is the same for any number of threads.
+keeps most others out from the start; where fewer than k pass it, the row is drawn again without. Edges of one type can
+be drawn before all others: a factor of their weights then keeps the two kinds' keys apart, and there is no first bar.
+The numbers u are those of `spx.kernels.noise`, so the table is the same for any number of threads.
 """
 
 import functools

@@ -10,9 +10,9 @@ SMALLEST_WEIGHT = 1e-30  # a score that underflowed to zero still ranks behind e
 LARGEST_WEIGHT = 3.4028234663852886e38  # of float32: where a type of edges is drawn first, none is infinite
 LARGEST_UNIFORM = 1 - 2.0**-53
 DRAWN_FIRST = 2.0**400
-"""Factor, in float64, of the weights of edges that are drawn before all others. -ln(u) lies in [2^-53, 2^6] and a weight
-in [2^-100, 2^128], so the others' keys -ln(u) / p are all above 2^-182, and theirs all below 2^-293: their order is exact
-whatever the weights and the numbers u are. A power of two leaves the order among them as it is."""
+"""Factor, in float64, of the weights of edges that are drawn before all others. -ln(u) lies in [2^-53, 2^6] and a
+weight in [2^-100, 2^128], so the others' keys -ln(u) / p are all above 2^-182, and theirs all below 2^-293: their order
+is exact whatever the weights and the numbers u are. A power of two leaves the order among them as it is."""
 
 
 def uniform(seed: int, counter: Tensor) -> Tensor:
