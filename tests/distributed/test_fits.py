@@ -34,6 +34,14 @@ class Runs(NamedTuple):
         return {tag: [event.value for event in events.Scalars(tag)] for tag in tags if tag != "attention/seconds"}
 
 
+FEW = {
+    "estimator": ("estimator", "--data.shard", "true"),
+    "graph norm": ("wide", "--data.batch_size", "3", "--model.norm", "graph"),
+    "exphormer": ("exphormer", "--data.shard", "true", "--model.norm", "batch"),
+    "plus": ("plus", "--data.batch_size", "7", "--data.eval_samples", "3"),
+}
+
+
 def fit(home: Path, name: str, ranks: int, *arguments: str) -> None:
     several = ("--trainer.strategy", "ddp", "--trainer.devices", str(ranks)) if ranks > 1 else ()
     result = run_spx(
@@ -115,3 +123,46 @@ def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, clas
         fit(tmp_path, "estimator", ranks, *metric, "--trainer.max_epochs", "3")
         records.append(read_json(Runs(tmp_path).folder("estimator", ranks) / "run.json"))
     assert records[1]["val"] == pytest.approx(records[0]["val"], abs=1e-6)
+
+
+def write_few(home: Path, labels: str) -> None:
+    """A graph of 300 nodes with two for validation and two for test, of both classes; or of two labels each."""
+    with np.load(write_graph(home / "random.npz")) as file:
+        arrays = dict(file)
+    y, number = arrays["y"] % 2, np.arange(len(arrays["y"]))
+    y[:4] = 0, 1, 0, 1
+    masks = {
+        "val_mask": number < 2,
+        "test_mask": (number >= 2) & (number < 4),
+        "train_mask": (number >= 4) & (number < 40),
+    }
+    np.savez(home / "own.npz", **{**arrays, "y": y if labels == "classes" else np.stack((y, 1 - y), 1), **masks})
+    write_own_configs(home, home / "own.npz")
+    wide, estimator = (yaml.safe_load((home / f"{name}.yaml").read_text()) for name in ("wide", "estimator"))
+    wide["data"]["init_args"] |= {"sampler": "uniform", "expander_degree": 2}
+    (home / "wide.yaml").write_text(yaml.safe_dump(wide))
+    (home / "exphormer.yaml").write_text(yaml.safe_dump({**wide, "name": "exphormer", "data": estimator["data"]}))
+    wide["model"]["init_args"] |= {"layer": "residual", "drop_features": True, "logit_adjustment": True}
+    wide["data"]["init_args"] |= {"graph_first": True}
+    average = {"class_path": "spx.training.callbacks.WeightAverage", "init_args": {"decay": 0.9}}
+    wide["trainer"]["callbacks"] = [average]
+    (home / "plus.yaml").write_text(yaml.safe_dump({**wide, "name": "plus"}))
+
+
+@pytest.mark.parametrize("labels", ["classes", "labels"])
+@pytest.mark.parametrize("case", list(FEW))
+def test_more_ranks_than_nodes_to_judge(tmp_path: Path, case: str, labels: str) -> None:
+    """The third of three ranks judges none; in training its share of the last batch is none too."""
+    name, *arguments = FEW[case]
+    write_few(tmp_path, labels)
+    test = ("--then_test", "true") if name != "estimator" else ()
+    fit(tmp_path, name, 3, *arguments, "--data.metric", "roc_auc", "--trainer.max_epochs", "2", *test)
+    runs = Runs(tmp_path)
+    curves = runs.curves(name, 3)
+    assert {"val/loss", "val/roc_auc", "attention/top_1_layer_2"} <= curves.keys()
+    assert np.isfinite([value for values in curves.values() for value in values]).all()
+    for part in ("val", "test") if test else ("val",):
+        assert read_json(runs.folder(name, 3) / "run.json")[part] in (0, 0.5, 1), "of one pair"
+    (checkpoint,) = runs.folder(name, 3).glob("checkpoints/last.ckpt")
+    state = torch.load(checkpoint, weights_only=False)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in state.values())

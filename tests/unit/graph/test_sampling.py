@@ -186,6 +186,16 @@ def test_graph_edges_first_keeps_the_law_within_a_kind() -> None:
     assert abs(drawn.float().mean() - 0.25) < 4 * (0.25 * 0.75 / 20_000) ** 0.5
 
 
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("graph_first", [True, False])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_row_gives_a_table_of_none(sampler: SamplerName, graph_first: bool) -> None:
+    graph = AttentionGraph(torch.zeros(1).long(), torch.zeros(0).int(), torch.zeros(0).byte())
+    table = sample_neighbors(graph, torch.zeros(0), 3, 0, sampler, graph_first)
+    assert table.neighbors.shape == table.edge_type.shape == (0, 3)
+    assert (table.neighbors.dtype, table.edge_type.dtype) == (torch.int32, torch.uint8)
+
+
 EXTREMES = [0.0, 1e-45, 1e-38, 1e-30, 1e-15, 1.0, 3.4e38]
 SEEDS = [0, 7, 2**63 - 1]
 
