@@ -33,8 +33,8 @@ class RowRange(NamedTuple):
 
 
 def ranges_of(graph: AttentionGraph, chunk_edges: int = CHUNK_EDGES) -> Iterator[RowRange]:
-    """The graph's rows in ranges of about `chunk_edges` edges; a longer row is a range of its own. Of no rows, one empty
-    range."""
+    """The graph's rows in ranges of about `chunk_edges` edges; a longer row is a range of its own. Without rows, one
+    empty range."""
     for start, stop in row_ranges(graph.indptr, 1 + graph.num_edges // chunk_edges) or [(0, 0)]:
         first, last = int(graph.indptr[start]), int(graph.indptr[stop])
         yield RowRange(slice(start, stop), slice(first, last), graph.indptr[start : stop + 1] - first)
