@@ -51,17 +51,24 @@ def top_k_mass(graph: AttentionGraph, weights: Tensor, ks: Sequence[int]) -> Ten
 
 
 def edge_type_shares(graph: AttentionGraph, weights: Tensor) -> Tensor:
-    """Share of all attention that runs along graph edges, expander edges and self-loops: [3], summing to one.
+    """Share of all attention that runs along graph edges, expander edges and self-loops: [3], summing to one; nan where
+    there is no attention.
 
     Args:
         graph: the attention graph.
         weights: [M], non-negative.
     """
+    mass = edge_type_mass(graph, weights)
+    return mass / mass.sum()
+
+
+def edge_type_mass(graph: AttentionGraph, weights: Tensor) -> Tensor:
+    """Sum of the weights [M] over graph edges, expander edges and self-loops: [3] float64."""
     check_edges(graph, weights)
     mass = torch.zeros(NUM_EDGE_TYPES, dtype=torch.float64, device=weights.device)
     for types, part in zip(graph.edge_type.split(CHUNK_EDGES), weights.split(CHUNK_EDGES), strict=True):
         mass += torch.bincount(types.long(), part.double(), minlength=NUM_EDGE_TYPES)
-    return mass / mass.sum()
+    return mass
 
 
 def class_mass(graph: AttentionGraph, weights: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -33,8 +33,9 @@ class RowRange(NamedTuple):
 
 
 def ranges_of(graph: AttentionGraph, chunk_edges: int = CHUNK_EDGES) -> Iterator[RowRange]:
-    """The graph's rows in ranges of about `chunk_edges` edges; a longer row is a range of its own."""
-    for start, stop in row_ranges(graph.indptr, 1 + graph.num_edges // chunk_edges):
+    """The graph's rows in ranges of about `chunk_edges` edges; a longer row is a range of its own. Without rows, one
+    empty range."""
+    for start, stop in row_ranges(graph.indptr, 1 + graph.num_edges // chunk_edges) or [(0, 0)]:
         first, last = int(graph.indptr[start]), int(graph.indptr[stop])
         yield RowRange(slice(start, stop), slice(first, last), graph.indptr[start : stop + 1] - first)
 
@@ -44,8 +45,7 @@ def per_row(graph: AttentionGraph, function: Callable[..., Tensor], *of_edges: T
     its answers, one entry a row: [N, ...]."""
     for values in of_edges:
         check_edges(graph, values)
-    parts = [function(part, *(values[part.edges] for values in of_edges)) for part in ranges_of(graph)]
-    return torch.cat(parts) if parts else torch.zeros(0)
+    return torch.cat([function(part, *(values[part.edges] for values in of_edges)) for part in ranges_of(graph)])
 
 
 def row_sums(graph: AttentionGraph, values: Tensor) -> Tensor:

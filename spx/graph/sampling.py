@@ -12,7 +12,6 @@ Letters: N nodes, M attention edges, K sampled degree.
 import hashlib
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
 from spx.errors import ConfigError, DatasetError
@@ -21,9 +20,6 @@ from spx.kernels import torch_sampling
 from spx.kernels.rows import can_compile
 
 SamplerName = Literal["attention", "uniform", "top"]
-GRAPH_FIRST, LEAST_SCORE = 1e30, 1e-15
-"""Factor of a graph edge's weight, and the least score that is told from zero there: their product is beyond the ratio
-of any two random keys."""
 
 
 class NeighborTable(NamedTuple):
@@ -75,7 +71,8 @@ def sample_neighbors(
         seed: of this draw (`draw_seed`); "top" draws nothing.
         sampler: "attention" in proportion to `weights`, "uniform", or "top", the K largest weights, which of
             equal ones the first.
-        graph_first: whether a row's graph edges are drawn before all others.
+        graph_first: whether a row's graph edges are drawn before all others: exactly so, whatever the weights. Within
+            both kinds the law stays. A short row's draws with replacement are from its graph edges, if it has any.
 
     Returns:
         The table over all N nodes, on the device of the graph.
@@ -98,25 +95,13 @@ def sample_neighbors(
         raise DatasetError(f"Node {node} has no attention edge to sample from. Augment with self-loops or an expander.")
 
     weights = None if sampler == "uniform" else weights.detach()
-    if graph_first:
-        weights = _graph_edges_first(graph, weights)
+    first_type = int(EdgeType.GRAPH) if graph_first else None
     if sampler == "top":
-        table = torch_sampling.draw(*graph, weights, k, seed, random=False)
+        table = torch_sampling.draw(*graph, weights, k, seed, random=False, first_type=first_type)
     elif graph.indptr.device.type == "cpu" and can_compile():
         from spx.kernels import cpu_sampling
 
-        table = cpu_sampling.draw(*graph, weights, k, seed)
+        table = cpu_sampling.draw(*graph, weights, k, seed, first_type)
     else:
-        table = torch_sampling.draw(*graph, weights, k, seed)
+        table = torch_sampling.draw(*graph, weights, k, seed, first_type=first_type)
     return NeighborTable(*table)
-
-
-def _graph_edges_first(graph: AttentionGraph, weights: Tensor | None) -> Tensor:
-    """[M] weights by which, for all that chance can do, no other edge is drawn while a graph edge is left.
-
-    Within both kinds the draw's law stays what it was, as it depends on the ratios of weights alone.
-    """
-    if weights is None:
-        weights = torch.ones(graph.num_edges, device=graph.source.device)
-    weights = weights.to(torch.float32).clamp(min=LEAST_SCORE)
-    return torch.where(graph.edge_type == EdgeType.GRAPH, weights * GRAPH_FIRST, weights)

@@ -2,8 +2,9 @@
 
 The k smallest keys -ln(u) / p of a row are kept. The logarithm is only taken where the key can win: as -ln(u) >= 1 - u,
 an edge with 1 - u >= (largest kept key) * p is out. A first bar, below which more than k keys of the row are expected,
-keeps most others out from the start; where fewer than k pass it, the row is drawn again without. The numbers u are
-those of `spx.kernels.noise`, so the table is the same for any number of threads.
+keeps most others out from the start; where fewer than k pass it, the row is drawn again without. Edges of one type can
+be drawn before all others: a factor of their weights then keeps the two kinds' keys apart, and there is no first bar.
+The numbers u are those of `spx.kernels.noise`, so the table is the same for any number of threads.
 """
 
 import functools
@@ -15,7 +16,15 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from spx.kernels.noise import GAMMA, MIX_1, MIX_2, SMALLEST_WEIGHT
+from spx.kernels.noise import (
+    DRAWN_FIRST,
+    GAMMA,
+    LARGEST_UNIFORM,
+    LARGEST_WEIGHT,
+    MIX_1,
+    MIX_2,
+    SMALLEST_WEIGHT,
+)
 from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
 
 NS_PER_EDGE = 18
@@ -23,17 +32,24 @@ NO_WEIGHTS = np.empty(0, np.float32)
 
 
 def draw(
-    indptr: Tensor, source: Tensor, edge_type: Tensor, weights: Tensor | None, k: int, seed: int
+    indptr: Tensor,
+    source: Tensor,
+    edge_type: Tensor,
+    weights: Tensor | None,
+    k: int,
+    seed: int,
+    first_type: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sources [N, K] and types [N, K] of the drawn edges; see `spx.graph.sampling.sample_neighbors`."""
+    """Sources [N, K] and types [N, K] of the drawn edges, those of `first_type` before all others; see
+    `spx.graph.sampling.sample_neighbors`."""
     num_nodes = indptr.numel() - 1
     neighbors = torch.empty(num_nodes, k, dtype=source.dtype)
     types = torch.empty(num_nodes, k, dtype=edge_type.dtype)
     weights = NO_WEIGHTS if weights is None else weights.to(torch.float32).contiguous().numpy()
     rows = [tensor.numpy() for tensor in (indptr, source, edge_type)]
     run_over(
-        _kernel(), row_ranges(indptr, num_threads(NS_PER_EDGE * source.numel())), *rows, weights, np.uint64(seed),
-        neighbors.numpy(), types.numpy(),
+        _kernel(first_type), row_ranges(indptr, num_threads(NS_PER_EDGE * source.numel())), *rows, weights,
+        np.uint64(seed), neighbors.numpy(), types.numpy(),
     )  # fmt: skip
     return neighbors, types
 
@@ -51,14 +67,23 @@ def _uniform(seed, counter):
     x = (x ^ (x >> _FIRST)) * _MIX_1
     x = (x ^ (x >> _SECOND)) * _MIX_2
     x ^= x >> _THIRD
-    return (np.float64(x >> _TO_53_BITS) + 0.5) * 2.0**-53
+    return min((np.float64(x >> _TO_53_BITS) + 0.5) * 2.0**-53, LARGEST_UNIFORM)  # the last half is rounded up
 
 
 @njit(inline="always")
-def _weight(weights, place):
+def _given(weights, place):
     if not weights.size:
         return 1.0
     return np.float64(weights[place] if weights[place] > _LEAST else _LEAST)  # nan is least too: a row always fills
+
+
+@njit(inline="always")
+def _weight(weights, edge_type, first_type, place):
+    """By which an edge is drawn; see `spx.kernels.noise.DRAWN_FIRST`."""
+    if first_type is None:
+        return _given(weights, place)
+    p = min(_given(weights, place), LARGEST_WEIGHT)
+    return p * DRAWN_FIRST if edge_type[place] == first_type else p
 
 
 @njit(inline="always")
@@ -79,11 +104,11 @@ def _largest(keys):
 
 
 @njit
-def _keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept):
+def _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, bar, keys, kept):
     """Fill `kept` with the edges of the smallest keys below the bar; returns how many there are."""
     count, worst = 0, 0
     for e in range(first_edge, last_edge):
-        p, u = _weight(weights, e), _uniform(seed, e)
+        p, u = _weight(weights, edge_type, first_type, e), _uniform(seed, e)
         if 1.0 - u >= bar * p:
             continue
         key = -math.log(u) / p
@@ -109,23 +134,25 @@ def _sort(kept):
 
 
 @njit
-def _repeat_drawn(weights, seed, slots_from, first_edge, degree, kept):
+def _repeat_drawn(weights, edge_type, first_type, seed, slots_from, first_edge, degree, kept):
     """All edges of a short row, then draws with replacement."""
     total = 0.0
     for slot in range(degree):
         kept[slot] = first_edge + slot
-        total += _weight(weights, first_edge + slot)
+        total += _weight(weights, edge_type, first_type, first_edge + slot)
     for slot in range(degree, kept.size):
         target = _uniform(seed, slots_from + slot) * total
-        place, passed = first_edge, _weight(weights, first_edge)
+        place, passed = first_edge, _weight(weights, edge_type, first_type, first_edge)
         while passed <= target and place < first_edge + degree - 1:
             place += 1
-            passed += _weight(weights, place)
+            passed += _weight(weights, edge_type, first_type, place)
         kept[slot] = place
 
 
 @functools.cache
-def _kernel() -> Callable:
+def _kernel(first_type: int | None) -> Callable:
+    """The kernel that draws edges of one type before all others, or without such a type."""
+
     def kernel(part, start, stop, indptr, source, edge_type, weights, seed, neighbors, types):
         k = neighbors.shape[1]
         keys, kept = np.empty(k, np.float64), np.empty(k, np.int64)
@@ -134,12 +161,12 @@ def _kernel() -> Callable:
             first_edge, last_edge = indptr[i], indptr[i + 1]
             degree = last_edge - first_edge
             if degree > k:
-                bar = _first_bar(weights, first_edge, last_edge, k)
-                if _keep_smallest(weights, seed, first_edge, last_edge, bar, keys, kept) < k:
-                    _keep_smallest(weights, seed, first_edge, last_edge, np.inf, keys, kept)
+                bar = _first_bar(weights, first_edge, last_edge, k) if first_type is None else np.inf
+                if _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, bar, keys, kept) < k:
+                    _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, np.inf, keys, kept)
                 _sort(kept)
             else:
-                _repeat_drawn(weights, seed, num_edges + i * k, first_edge, degree, kept)
+                _repeat_drawn(weights, edge_type, first_type, seed, num_edges + i * k, first_edge, degree, kept)
             for slot in range(k):
                 neighbors[i, slot] = source[kept[slot]]
                 types[i, slot] = edge_type[kept[slot]]

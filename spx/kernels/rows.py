@@ -1,11 +1,13 @@
 """Compiling with numba, and running a kernel over the rows of a CSR in threads."""
 
 import functools
+import hashlib
 import importlib
 import itertools
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,15 +31,33 @@ def can_compile() -> bool:
     return True
 
 
+def digest_of_sources(folder: Path) -> str | None:
+    """SHA-256 of all Python files of a folder; None where they can't be read, as within an archive."""
+    digest = hashlib.sha256()
+    files = sorted(folder.glob("*.py"))
+    try:
+        for file in files:
+            content = file.read_bytes()
+            digest.update(f"{file.name} {len(content)} ".encode() + content)
+    except OSError:  # replaced at this moment
+        return None
+    return digest.hexdigest() if files else None
+
+
+LOADED_SOURCES = digest_of_sources(Path(__file__).parent)
+"""Of the kernels, as they are when this process loads them."""
+
+
 def compile_rows(function: Callable) -> Callable:
     """Compile a kernel that holds no lock of Python's, kept on disk where a folder for it can be written."""
     from numba import njit
 
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep it in
-        return njit(**options)(function)
+    from spx.kernels import on_disk
+
+    kernel = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})(function)
+    if LOADED_SOURCES:
+        on_disk.keep(kernel)
+    return kernel
 
 
 def row_ranges(indptr: Tensor, parts: int) -> list[tuple[int, int]]:

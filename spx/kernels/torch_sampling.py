@@ -7,7 +7,7 @@ padded matrix, so that one top-k serves many rows and the padding never more tha
 import torch
 from torch import Tensor
 
-from spx.kernels.noise import SMALLEST_WEIGHT, uniform
+from spx.kernels.noise import DRAWN_FIRST, LARGEST_WEIGHT, SMALLEST_WEIGHT, uniform
 from spx.kernels.rows import row_ranges
 
 CHUNK_EDGES = 1 << 22  # edges whose keys are held at a time
@@ -21,9 +21,10 @@ def draw(
     k: int,
     seed: int,
     random: bool = True,
+    first_type: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sources [N, K] and types [N, K] of the drawn edges, or of the largest weights where `random` is false; see
-    `spx.graph.sampling.sample_neighbors`."""
+    """Sources [N, K] and types [N, K] of the drawn edges, or of the largest weights where `random` is false; edges of
+    `first_type` before all others. See `spx.graph.sampling.sample_neighbors`."""
     num_nodes, num_edges = indptr.numel() - 1, source.numel()
     chosen = torch.empty(num_nodes, k, dtype=torch.int64, device=indptr.device)
     for start, stop in row_ranges(indptr, 1 + num_edges // CHUNK_EDGES):
@@ -34,6 +35,9 @@ def draw(
         else:
             given = weights[first:last].to(indptr.device, torch.float32)
             of_chunk = torch.where(given > SMALLEST_WEIGHT, given, SMALLEST_WEIGHT)
+        if first_type is not None:
+            of_chunk = of_chunk.double().clamp_(max=LARGEST_WEIGHT)
+            of_chunk[edge_type[first:last] == first_type] *= DRAWN_FIRST
         slots = num_edges + torch.arange(start * k, stop * k, device=indptr.device).view(-1, k)
         chosen[start:stop] = first + _choose(local, of_chunk, k, seed, first, slots, random)
     return source[chosen], edge_type[chosen]

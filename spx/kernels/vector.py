@@ -1,7 +1,4 @@
-"""Building blocks of the CPU kernels: short vectors at an address, and the bounded exponential.
-
-numba's cache on disk doesn't watch this file for the kernels that use it: touch them after a change here.
-"""
+"""Building blocks of the CPU kernels: short vectors at an address, and the bounded exponential."""
 
 import math
 

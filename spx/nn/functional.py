@@ -66,7 +66,7 @@ def attend(
             return out, None
         with torch.no_grad():
             weights = row_attention_weights(mass, query, key, *edges, edge_scale, edge_bias, temperature)
-        return out, weights if isinstance(neighborhood, AttentionGraph) else weights.unflatten(0, (out.shape[0], -1))
+        return out, weights if isinstance(neighborhood, AttentionGraph) else weights.unflatten(0, neighborhood[0].shape)
 
 
 def as_rows(neighborhood: Neighborhood) -> AttentionGraph:

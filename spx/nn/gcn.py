@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.nn.encoder import FeatureEncoder
+from spx.nn.norms import BatchNorm
 
 
 class GCN(nn.Module):
@@ -43,7 +44,7 @@ class GCN(nn.Module):
         self.encoder = FeatureEncoder(num_features, width) if residual else nn.Identity()
         self.layers = nn.ModuleList(GCNConv(before, after) for before, after in pairwise(widths))
         self.between = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
+            nn.Sequential(BatchNorm(width), nn.ReLU(), nn.Dropout(dropout))
             for _ in range(num_layers if residual else num_layers - 1)
         )
         self.head = nn.Linear(width, num_outputs) if residual else nn.Identity()

@@ -14,7 +14,10 @@ NormName = Literal["batch", "graph", "layer", "none"]
 
 class GraphNorm(nn.Module):
     """GraphNorm (Cai et al., ICML 2021) of one graph: standardise each channel over the nodes, keeping a learned
-    share of its mean. Statistics are those of the nodes at hand, in training and evaluation alike."""
+    share of its mean. Statistics are those of the nodes at hand, in training and evaluation alike.
+
+    Over ranks, a node that several hold counts once for each, and all have to call at once.
+    """
 
     over_ranks = False
 
@@ -26,7 +29,7 @@ class GraphNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` [N, width], in at least float32."""
+        """Normalise `x` [N, width], in at least float32; N may be 0."""
         x = at_least_fp32(x)
         mean, _ = _mean(x, self.over_ranks)
         centred = x - self.mean_scale * mean
@@ -37,22 +40,26 @@ class GraphNorm(nn.Module):
 class BatchNorm(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d`, in training over the nodes of all ranks where that is asked for.
 
-    A node that several ranks hold counts once for each. torch's own for several devices is for CUDA alone.
+    A node that several ranks hold counts once for each. torch's own for several devices is for CUDA alone, and takes
+    neither a single node nor none: their variance is 0 here, and they leave the running statistics as they are.
     """
 
     over_ranks = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `x` [N, width]."""
-        if not (self.over_ranks and self.training and num_ranks() > 1):
+        """Normalise `x` [N, width]; N may be 0."""
+        several = self.over_ranks and num_ranks() > 1
+        if not self.training or (not several and x.shape[0] > 1):
             return super().forward(x)
         values = at_least_fp32(x)
-        mean, count = _mean(values, over_ranks=True)
-        variance, _ = _mean((values - mean).square(), over_ranks=True)
+        mean, count = _mean(values, several)
+        variance, _ = _mean((values - mean).square(), several)
         with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+            count = torch.as_tensor(count, dtype=mean.dtype, device=mean.device)
+            told = (count > 1).to(mean.dtype)
+            self.num_batches_tracked += told.long()
+            self.running_mean.lerp_(mean, self.momentum * told)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum * told)
         return ((values - mean) / (variance + self.eps).sqrt() * self.weight + self.bias).to(x.dtype)
 
 
@@ -64,16 +71,16 @@ def make_norm(name: NormName, width: int) -> nn.Module:
     return norms[name](width)
 
 
-def normalize_over_ranks(network: nn.Module, sharded: bool) -> None:
-    """Let batch norms of all ranks share their statistics in training; for a sharded graph graph norms too, always."""
+def normalize_over_ranks(network: nn.Module, sharded: bool = False) -> None:
+    """Let norms over nodes share their statistics over the ranks: batch norms in training, graph norms always."""
     for module in network.modules():
-        if isinstance(module, BatchNorm) or (sharded and isinstance(module, GraphNorm)):
+        if isinstance(module, BatchNorm | GraphNorm):
             module.over_ranks = True
 
 
 def _mean(x: Tensor, over_ranks: bool) -> tuple[Tensor, Tensor | int]:
-    """Mean over the nodes, [width], and their number."""
+    """Mean over the nodes, [width], 0 of none; and their number."""
     if not (over_ranks and num_ranks() > 1):
-        return x.mean(0), x.shape[0]
+        return x.sum(0) if x.shape[0] == 0 else x.mean(0), x.shape[0]
     sums = sum_over_ranks(torch.cat((x.sum(0), x.new_tensor([x.shape[0]]))))
-    return sums[:-1] / sums[-1], sums[-1]
+    return sums[:-1] / sums[-1].clamp(min=1), sums[-1]

@@ -25,8 +25,8 @@ def log_probabilities(logits: Tensor, task: TaskName) -> Tensor:
 
 
 def average_draws(log_probabilities_R: Tensor) -> Tensor:
-    """Logarithm of the mean probability over the first dimension, R draws."""
-    return log_probabilities_R.logsumexp(0) - math.log(log_probabilities_R.shape[0])
+    """Logarithm of the mean probability over the first dimension, R draws; at most 0, however it rounds."""
+    return (log_probabilities_R.logsumexp(0) - math.log(log_probabilities_R.shape[0])).clamp(max=0)
 
 
 def prior_offset(train: Tensor, target: Tensor, num_outputs: int, task: TaskName) -> Tensor:
@@ -67,12 +67,16 @@ def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tens
 
 
 def class_probabilities(log_probabilities: Tensor, task: TaskName) -> Tensor:
-    """Probabilities [..., C] of the classes, or for multi-label of each label's "yes"."""
-    return (log_probabilities.select(-2, 1) if task == "multilabel" else log_probabilities).exp()
+    """Probabilities [..., C] in [0, 1] of the classes, or for multi-label of each label's "yes"."""
+    chosen = log_probabilities.select(-2, 1) if task == "multilabel" else log_probabilities
+    return chosen.exp().clamp(max=1)
 
 
 def positive_scores(log_probabilities: Tensor, task: TaskName) -> Tensor:
-    """What a ranking metric ranks: [B, C] for multi-label, [B] (class 1 against 0) for two classes."""
-    if task == "multilabel":
-        return class_probabilities(log_probabilities, task)
-    return log_probabilities[..., 1].exp()
+    """What a ranking metric ranks: [B, C] for multi-label, [B] (class 1 against 0) for two classes.
+
+    Probabilities, from the log-odds and in float64: float32 has the same one, 1, for all log-odds above 17, whose order
+    would be lost. None leaves [0, 1]: torchmetrics would take the whole update for logits.
+    """
+    no, yes = log_probabilities.unbind(-2 if task == "multilabel" else -1)
+    return (yes.double() - no.double()).sigmoid()

@@ -8,16 +8,18 @@ once `attention/seconds`, what the look took.
 
 import time
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from spx.analysis.measures import edge_type_shares, normalized_entropy, top_k_mass
+from spx.analysis.measures import edge_type_mass, normalized_entropy, top_k_mass
 from spx.analysis.rows import select_rows
 from spx.data.batch import Draws
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.sharding import GraphShard
+from spx.nn.collectives import sum_over_ranks
 from spx.nn.functional import as_rows
 from spx.nn.network import GraphTransformer
 
@@ -28,8 +30,8 @@ class AttentionMonitor(Callback):
     """Logs entropy, edge-type shares and top-k mass of the attention every few epochs, after a validation batch: never
     in a training step. Does nothing for networks without attention.
 
-    Over a sampled graph (stage 2) the measures are over its K slots a node. With several devices they are the mean of
-    all, by the nodes that each looked at.
+    Over a sampled graph (stage 2) the measures are over its K slots a node. With several devices they are the mean over
+    the nodes of all. A measure that no node has, as the entropy of a single slot, is left out.
 
     Args:
         every: epochs between two looks, each for one more forward pass over the first validation batch; 0: never.
@@ -53,21 +55,33 @@ class AttentionMonitor(Callback):
             return
         started = time.perf_counter()
         x, neighborhoods = batch[0].x, batch[0].neighborhoods
-        num_nodes = neighborhoods[0].num_nodes
         neighborhoods = neighborhoods * (pl_module.num_layers if len(neighborhoods) == 1 else 1)
-        values = {}
+        sums = {}
         weights_of_layers = pl_module.network.attention_weights(x, batch[0].neighborhoods)
         for layer, (weights, neighborhood) in enumerate(zip(weights_of_layers, neighborhoods, strict=True), start=1):
             rows = neighborhood.graph if isinstance(neighborhood, GraphShard) else as_rows(neighborhood)
             measured = self._measure(rows, weights.mean(-1).flatten())
-            values |= {f"attention/{name}_layer_{layer}": value for name, value in measured.items()}
+            sums |= {f"attention/{name}_layer_{layer}": value for name, value in measured.items()}
+        values = _means_over_ranks(sums)
         values["attention/seconds"] = time.perf_counter() - started
-        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=num_nodes, sync_dist=True)
+        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def _measure(self, graph: AttentionGraph, weights: Tensor) -> dict[str, Tensor]:
-        values = {"entropy": normalized_entropy(graph, weights).nanmean()}
-        for edge_type, share in zip(EdgeType, edge_type_shares(graph, weights), strict=True):
-            values[f"share_{edge_type.name.lower()}"] = share.float()
+        """Of each measure the sum over this rank's nodes and how many there are, [2] float64."""
+        entropy = normalized_entropy(graph, weights).double()
+        sums = {"entropy": torch.stack((entropy.nansum(), (~entropy.isnan()).sum()))}
+        mass = edge_type_mass(graph, weights)
+        for edge_type, held in zip(EdgeType, mass, strict=True):
+            sums[f"share_{edge_type.name.lower()}"] = torch.stack((held, mass.sum()))
         rows, edges = select_rows(graph, self.max_nodes)
-        mass = top_k_mass(rows, weights[edges], self.top_k).nanmean(0).float()
-        return values | {f"top_{k}": held for k, held in zip(self.top_k, mass, strict=True)}
+        held = top_k_mass(rows, weights[edges], self.top_k)
+        number = (rows.degrees() > 0).sum()
+        for k, total in zip(self.top_k, held.nansum(0), strict=True):
+            sums[f"top_{k}"] = torch.stack((total, number)) * (graph.num_nodes / max(1, rows.num_nodes))
+        return sums
+
+
+def _means_over_ranks(sums: dict[str, Tensor]) -> dict[str, float]:
+    """Means over the nodes of all ranks, of which some may have none; without the measures that no node has."""
+    totals = sum_over_ranks(torch.stack(list(sums.values()))).tolist()
+    return {name: total / number for name, (total, number) in zip(sums, totals, strict=True) if number > 0}

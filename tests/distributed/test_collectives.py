@@ -12,7 +12,7 @@ from spx.nn.norms import make_norm, normalize_over_ranks
 from .ranks import on_ranks
 
 BOUNDS = {2: (0, 7, 12), 3: (0, 5, 5, 12)}
-"""Rows of each rank; the second of three has none."""
+"""Rows of each rank; the second of three has none, and still the norms' statistics of all."""
 
 
 def everything() -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ def outcome(norm: nn.Module, x: Tensor, weight: Tensor) -> dict[str, Any]:
 
 def normalised(rank: int, ranks: int, name: str) -> dict[str, Any]:
     norm, rows = made_norm(name), own_rows(rank, ranks)
-    normalize_over_ranks(norm, sharded=True)
+    normalize_over_ranks(norm)
     return outcome(norm, *(tensor[rows] for tensor in everything()))
 
 
@@ -115,14 +115,16 @@ def test_norms_over_ranks_are_those_of_one_process(name: str, ranks: int) -> Non
                 torch.testing.assert_close(each, value, **close)
 
 
-def norms_apart(rank: int, ranks: int) -> Tensor:
-    norm, rows = made_norm("graph"), own_rows(rank, ranks)
-    normalize_over_ranks(norm, sharded=False)
-    return norm(everything()[0][rows]).detach()
+def of_nothing(rank: int, ranks: int, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    norm = made_norm(name)
+    normalize_over_ranks(norm)
+    before = {key: buffer.clone() for key, buffer in norm.named_buffers()}
+    return before, outcome(norm, *(tensor[:0] for tensor in everything()))
 
 
-def test_graph_norms_of_batches_keep_their_own_statistics() -> None:
-    """Ranks evaluate different numbers of batches: waiting for one another, they would hang."""
-    x, _ = everything()
-    for rank, out in enumerate(on_ranks(2, norms_apart)):
-        torch.testing.assert_close(out, made_norm("graph")(x[own_rows(rank, 2)]).detach())
+@pytest.mark.parametrize("name", ["graph", "batch", "layer"])
+def test_no_node_on_any_rank_is_nothing(name: str) -> None:
+    for before, after in on_ranks(2, of_nothing, name):
+        assert after["out"].shape == after["x"].shape == (0, 4)
+        assert all(after[key].equal(buffer) for key, buffer in before.items()), "no statistic"
+        assert all(not value.any() for key, value in after.items() if key in ("weight", "bias", "mean_scale"))

@@ -34,6 +34,15 @@ class Runs(NamedTuple):
         return {tag: [event.value for event in events.Scalars(tag)] for tag in tags if tag != "attention/seconds"}
 
 
+FEW = {
+    "estimator": ("classes", "--data.shard", "true"),
+    "wide": ("labels", "--data.batch_size", "17", "--model.norm", "graph"),
+    "exphormer": ("classes", "--data.shard", "true", "--model.norm", "batch"),
+    "plus": ("labels", "--data.batch_size", "17", "--data.eval_samples", "3"),
+}
+"""What is fitted with fewer nodes to judge than ranks: the kind of its labels, and settings."""
+
+
 def fit(home: Path, name: str, ranks: int, *arguments: str) -> None:
     several = ("--trainer.strategy", "ddp", "--trainer.devices", str(ranks)) if ranks > 1 else ()
     result = run_spx(
@@ -101,17 +110,62 @@ def test_only_one_process_writes(runs: Runs, name: str) -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
-    """Ranked by ROC-AUC, and by accuracy."""
+    """Ranked by ROC-AUC, and by accuracy. Neither part's number of nodes is a multiple of the ranks'."""
     with np.load(write_graph(tmp_path / "random.npz")) as file:
         arrays = dict(file)
-    first = np.arange(len(arrays["y"])) < 60
+    first = np.arange(len(arrays["y"])) < 57
     masks = {"train_mask": ~first, "val_mask": first & (np.arange(len(first)) % 2 == 0)}
     masks["test_mask"] = first & ~masks["val_mask"]
     np.savez(tmp_path / "own.npz", **{**arrays, "y": arrays["y"] % classes}, **masks)
     write_own_configs(tmp_path, tmp_path / "own.npz")
     metric = ("--data.metric", "roc_auc" if classes == 2 else "accuracy", "--data.shard", "true")
-    records = []
+    records, curves = [], []
     for ranks in (1, 2):
         fit(tmp_path, "estimator", ranks, *metric, "--trainer.max_epochs", "3")
         records.append(read_json(Runs(tmp_path).folder("estimator", ranks) / "run.json"))
+        curves.append(Runs(tmp_path).curves("estimator", ranks))
     assert records[1]["val"] == pytest.approx(records[0]["val"], abs=1e-6)
+    for tag in ("train/loss", "val/loss"):
+        assert curves[1][tag] == pytest.approx(curves[0][tag], rel=1e-5), tag
+
+
+def write_few(home: Path, labels: str) -> None:
+    """A graph of 300 nodes with two for validation and two for test, of both classes; or of two labels each."""
+    with np.load(write_graph(home / "random.npz")) as file:
+        arrays = dict(file)
+    y, number = arrays["y"] % 2, np.arange(len(arrays["y"]))
+    y[:4] = 0, 1, 0, 1
+    masks = {
+        "val_mask": number < 2,
+        "test_mask": (number >= 2) & (number < 4),
+        "train_mask": (number >= 4) & (number < 40),
+    }
+    np.savez(home / "own.npz", **{**arrays, "y": y if labels == "classes" else np.stack((y, 1 - y), 1), **masks})
+    write_own_configs(home, home / "own.npz")
+    wide, estimator = (yaml.safe_load((home / f"{name}.yaml").read_text()) for name in ("wide", "estimator"))
+    wide["data"]["init_args"] |= {"sampler": "uniform", "expander_degree": 2}
+    (home / "wide.yaml").write_text(yaml.safe_dump(wide))
+    (home / "exphormer.yaml").write_text(yaml.safe_dump({**wide, "name": "exphormer", "data": estimator["data"]}))
+    wide["model"]["init_args"] |= {"layer": "residual", "drop_features": True, "logit_adjustment": True}
+    wide["data"]["init_args"] |= {"graph_first": True}
+    average = {"class_path": "spx.training.callbacks.WeightAverage", "init_args": {"decay": 0.9}}
+    wide["trainer"]["callbacks"] = [average]
+    (home / "plus.yaml").write_text(yaml.safe_dump({**wide, "name": "plus"}))
+
+
+@pytest.mark.parametrize("name", list(FEW))
+def test_more_ranks_than_nodes_to_judge(tmp_path: Path, name: str) -> None:
+    """The third of three ranks judges none; in stage 2 its share of the last batch, of two nodes, is none too."""
+    labels, *arguments = FEW[name]
+    write_few(tmp_path, labels)
+    test = ("--then_test", "true") if name != "estimator" else ()
+    fit(tmp_path, name, 3, *arguments, "--data.metric", "roc_auc", "--trainer.max_epochs", "2", *test)
+    runs = Runs(tmp_path)
+    curves = runs.curves(name, 3)
+    assert {"val/loss", "val/roc_auc", "attention/top_1_layer_2"} <= curves.keys()
+    assert np.isfinite([value for values in curves.values() for value in values]).all()
+    for part in ("val", "test") if test else ("val",):
+        assert read_json(runs.folder(name, 3) / "run.json")[part] in (0, 0.5, 1), "of one pair"
+    (checkpoint,) = runs.folder(name, 3).glob("checkpoints/last.ckpt")
+    state = torch.load(checkpoint, weights_only=False)["state_dict"]
+    assert all(tensor.isfinite().all() for tensor in state.values())

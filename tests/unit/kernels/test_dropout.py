@@ -84,6 +84,13 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_compiler")
+def test_no_element_without_a_compiler() -> None:
+    x = torch.zeros(0, 4, requires_grad=True)
+    out = dropout(x, 0.5, seed())
+    assert torch.autograd.grad(out.sum(), x)[0].shape == out.shape == (0, 4)
+
+
+@pytest.mark.usefixtures("no_compiler")
 def test_the_law_and_the_gradients_mask_without_a_compiler() -> None:
     x = torch.ones(200_001, requires_grad=True)
     out = dropout(x, 0.3, seed())

@@ -1,9 +1,11 @@
 import math
 
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 
 from spx.nn.objectives import (
     TaskName,
@@ -67,6 +69,56 @@ def test_one_draw_is_its_own_average() -> None:
 def test_averaging_survives_probabilities_too_small_for_floats() -> None:
     draws = torch.tensor([[-2000.0], [-2001.0]], dtype=torch.float64)
     assert float(average_draws(draws)) == pytest.approx(-2000 + math.log((1 + math.exp(-1)) / 2))
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_probability_leaves_zero_to_one(task: TaskName, dtype: torch.dtype) -> None:
+    """However many draws are averaged, and however sure they are."""
+    for number in range(1, 65):
+        for scale in (1.0, 30.0, 1e4):
+            draws = log_probabilities((logits(50, 2, scale=scale) + logits(number, 50, 2)).to(dtype), task)
+            average = average_draws(draws)
+            assert average.max() <= 0
+            for values in (class_probabilities(average, task), positive_scores(average, task)):
+                assert 0 <= values.min() <= values.max() <= 1
+            assert class_probabilities(draws, task).max() <= 1
+    above = torch.full((2, 2), torch.finfo(dtype).eps, dtype=dtype)
+    assert class_probabilities(above, "multiclass").tolist() == [[1, 1], [1, 1]], "a last digit above"
+    assert average_draws(torch.tensor([[math.nan]])).isnan().all(), "what is no number stays none"
+
+
+def exact_roc_auc(scores: Tensor, yes: Tensor) -> float:
+    """Chance that a positive is ranked before a negative; equal scores count half."""
+    ranks, number = torch.from_numpy(scipy.stats.rankdata(scores.numpy())), int(yes.sum())
+    return float(ranks[yes].sum() - number * (number + 1) / 2) / (number * (len(yes) - number))
+
+
+def confident(number: int, columns: int) -> tuple[Tensor, Tensor]:
+    """Log-odds [R, B, C] of R draws, float32, most of whose probabilities round to 0 or 1, and the labels [B, C]."""
+    stream = torch.Generator().manual_seed(number)
+    yes = torch.rand(800, columns, generator=stream) < 0.3
+    means = 4 * torch.randn(yes.shape, generator=stream) + 6 * yes + 8
+    return means + 3 * torch.randn(number, *yes.shape, generator=stream), yes
+
+
+@pytest.mark.parametrize("number", range(1, 65))
+def test_roc_auc_of_averaged_draws_is_exact(number: int) -> None:
+    """Of two classes and of labels, in two updates. Against float64 log-odds of the mean probability."""
+    odds, yes = confident(number, 3)
+    assert (odds > 17).any(), "some probabilities are 1 in float32"
+    exact = odds.double()
+    mean_odds = average_draws(exact.sigmoid().log()) - average_draws((-exact).sigmoid().log())
+    expected = [exact_roc_auc(mean_odds[:, label], yes[:, label]) for label in range(3)]
+    of_labels, of_classes = MultilabelAUROC(3, average="none"), BinaryAUROC()
+    two_classes = torch.stack((torch.zeros_like(odds[..., 0]), odds[..., 0]), dim=-1)
+    for rows in (slice(0, 500), slice(500, 800)):
+        scores = positive_scores(average_draws(log_probabilities(odds[:, rows], "multilabel")), "multilabel")
+        of_labels.update(scores, yes[rows].long())
+        scores = positive_scores(average_draws(log_probabilities(two_classes[:, rows], "multiclass")), "multiclass")
+        of_classes.update(scores, yes[rows, 0].long())
+    assert of_labels.compute().tolist() == pytest.approx(expected, abs=1e-5)
+    assert float(of_classes.compute()) == pytest.approx(expected[0], abs=1e-5)
 
 
 def test_positive_scores_of_two_classes_are_those_of_class_one() -> None:

@@ -57,6 +57,15 @@ def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) 
     assert not [tag for tag in scalars(gcn.folder) if tag.startswith("attention/")]
 
 
+def test_a_measure_that_no_node_has_is_left_out(tmp_path: Path) -> None:
+    """One slot leaves no choice, whose entropy would be nan."""
+    logged = scalars(train(tmp_path, wide(), resampled(k=[1, 2]), epochs=1).folder)
+    assert "attention/entropy_layer_1" not in logged
+    assert 0 < logged["attention/entropy_layer_2"][0] <= 1
+    assert logged["attention/top_1_layer_1"] == [pytest.approx(1)]
+    assert all(math.isfinite(value) for values in logged.values() for value in values)
+
+
 def test_the_look_changes_nothing(tmp_path: Path) -> None:
     states = []
     for every in (0, 1):
