@@ -71,7 +71,7 @@ def make_norm(name: NormName, width: int) -> nn.Module:
     return norms[name](width)
 
 
-def normalize_over_ranks(network: nn.Module, sharded: bool = False) -> None:
+def normalize_over_ranks(network: nn.Module) -> None:
     """Let norms over nodes share their statistics over the ranks: batch norms in training, graph norms always."""
     for module in network.modules():
         if isinstance(module, BatchNorm | GraphNorm):

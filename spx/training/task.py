@@ -123,7 +123,7 @@ class NodeTask(L.LightningModule):
                 f"The Trainer's precision is '{precision}', in which sums over nodes and edges lose most of their "
                 f"digits. Choose one of {', '.join(PRECISIONS)}: bf16-mixed is half of the memory, too."
             )
-        normalize_over_ranks(self.network, sharded=getattr(self.trainer.datamodule, "is_sharded", False))
+        normalize_over_ranks(self.network)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the network is, and the seed of its dropout: each epoch sets torch's own anew."""

@@ -27,7 +27,7 @@ def test_the_python_example_runs_and_its_runs_are_loaded(tmp_path: Path, monkeyp
     assert wide.data.scores_path == str(tmp_path / "scores.safetensors")
     predictions = wide.predict(torch.arange(100), draws=2)
     assert predictions.table().height == 100
-    (checkpoint,) = (tmp_path / "lightning_logs" / "version_1" / "checkpoints").iterdir()
+    checkpoint = tmp_path / "lightning_logs" / "version_1" / "checkpoints" / "best.ckpt"
     again = spx.load(checkpoint).predict(torch.arange(100), draws=2)
     assert again.probabilities.equal(predictions.probabilities)
 
