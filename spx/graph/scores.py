@@ -205,7 +205,7 @@ def _open(path: Path):
         file = safe_open(path, framework="pt")
         header = json.loads((file.metadata() or {})[_HEADER_KEY])
         version = header.get("format_version")
-    except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{path} is no score file, or a damaged one. {_MEND}") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(
