@@ -51,7 +51,7 @@ def resume_arguments(folder: str | Path) -> list[str]:
     file = Path(folder) / CONFIG_FILE
     place = Path(os.path.abspath(folder))
     number = place.name.removeprefix("version_")
-    if not file.is_file() or not number.isdigit():
+    if not os.path.isfile(file) or not number.isdigit():
         raise ConfigError(
             f"{folder} is no run's folder: it holds no {CONFIG_FILE}, or isn't called version_N. "
             "Give one such as lightning_logs/actor/wide/version_0."

@@ -199,7 +199,7 @@ def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:
 
 
 def _open(path: Path):
-    if not path.is_file():
+    if not os.path.isfile(path):  # other than pathlib's, never raises
         raise ArtifactError(f"There is no score file {path}. Fit the estimator first, or give the right path.")
     try:
         file = safe_open(path, framework="pt")

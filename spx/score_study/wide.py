@@ -1,8 +1,10 @@
 """The trained wide network whose edges the estimators are asked to choose."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from spx.data import AugmentedGraphData
@@ -18,12 +20,16 @@ def load_wide(checkpoint: Path) -> GraphTransformer:
     Raises:
         ArtifactError: the file is missing, damaged, or another model's.
     """
-    if not checkpoint.is_file():
+    if not os.path.isfile(checkpoint):
         raise ArtifactError(
             f"There is no checkpoint {checkpoint}. Give that of a finished run: .../checkpoints/best.ckpt."
         )
     try:
-        model = Spexphormer.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        # Lightning's load_from_checkpoint imports and calls what the file names as its `_instantiator`.
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        settings = {name: value for name, value in content["hyper_parameters"].items() if not name.startswith("_")}
+        model = Spexphormer(**settings)
+        model.load_state_dict(content["state_dict"])
     except Exception as error:
         raise ArtifactError(
             f"{checkpoint} holds no network of spx.training.Spexphormer ({type(error).__name__}). Give the checkpoint "
