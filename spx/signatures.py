@@ -48,3 +48,23 @@ def spellings(kind: type) -> list[str]:
     modules = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
     name = kind.__name__
     return [f"{module}.{name}" for module in modules if getattr(sys.modules.get(module), name, None) is kind]
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a value of a YAML or JSON file is one of a plain type (`is_plain_type`); a list will do for a tuple."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if annotation in (int, float):
+        return isinstance(value, (int, float) if annotation is float else int) and not isinstance(value, bool)
+    if annotation in (str, Path, timedelta):
+        return isinstance(value, str)
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in inside)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, each) for each in inside)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict) and all(fits(k, inside[0]) and fits(v, inside[1]) for k, v in value.items())
+    if origin is tuple and Ellipsis not in inside:
+        return isinstance(value, list | tuple) and len(value) == len(inside) and all(map(fits, value, inside))
+    if origin in CONTAINERS:
+        return isinstance(value, list | tuple) and all(fits(each, inside[0]) for each in value)
+    return annotation in PLAIN_TYPES and isinstance(value, annotation)
