@@ -18,6 +18,7 @@ from spx.errors import ConfigError
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, resume_command
 from spx.saved_places import Refused, check_file_name, check_inside, check_label, check_links, cut, shown
+from spx.saved_state import check_state
 from spx.signatures import is_plain_type, parameters_of, spellings
 
 PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "ckpt_path", "return_predictions")
@@ -69,6 +70,7 @@ def check_saved(folder: str | Path) -> None:
             raise Refused("it is no mapping of settings")
         _Check(folder).settings(settings)
         check_links(folder)
+        check_state(folder)
     except Refused as refused:
         raise ConfigError(
             f"{folder} can't be resumed as it is: {refused}. A run's folder is data; a configuration that you name "

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from spx.__main__ import main
@@ -51,3 +52,27 @@ def test_the_hand_over_can_not_be_led_to_another_file(stages, kind: str, tmp_pat
     message = refused("resume", run)
     assert "handover.path" in message
     assert precious.read_text() == "mine"
+
+
+def test_no_file_elsewhere_is_removed_as_an_older_best(home: Path, refused) -> None:
+    """Lightning removes what a checkpoint calls the best so far, if its path begins with the checkpoints' folder."""
+    main(["fit", "--config", "wide.yaml", "--config", "uniform.yaml", *SHORT, "--name", "run"])
+    run, precious = Path("runs/toy/run/version_0").absolute(), Path("precious")
+    precious.write_text("mine")
+    last = run / "checkpoints/last.ckpt"
+    whole = torch.load(last, weights_only=True)
+    name, state = next((name, state) for name, state in whole["callbacks"].items() if "best_model_path" in state)
+    low, place = torch.tensor(-1.0), f"{state['dirpath']}/{'../' * 5}precious"
+    assert Path(place).samefile(precious)
+    places = {"best_model_path": place, "kth_best_model_path": place, "best_k_models": {place: low}}
+    torch.save(whole | {"callbacks": {name: state | places | {"best_model_score": low, "kth_value": low}}}, last)
+    assert "outside of its folder" in refused("resume", run, "--trainer.max_epochs", "3")
+    assert precious.read_text() == "mine"
+    url = state | {"kth_best_model_path": "file:///tmp/precious"}
+    torch.save(whole | {"callbacks": {name: url}}, last)
+    assert "outside of its folder" in refused("resume", run, "--trainer.max_epochs", "3")
+    moved = {key: str(value).replace(str(run), "/elsewhere") for key, value in state.items() if key.endswith("path")}
+    torch.save(whole | {"callbacks": {name: state | moved}}, last)
+    check_saved(run)
+    last.write_bytes(b"damaged")
+    check_saved(run)
