@@ -15,8 +15,21 @@ EXTRA    ?=
 EXTRA_ESTIMATOR ?=
 EXTRA_WIDE ?=
 
+# What was given is taken as it is: no $ in it is one of make, and no newline ends a line of a recipe.
+AS_IT_IS := PYTHON DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
+WORDS    := SEEDS SPLITS PROTOCOL CONFIG OVERLAY REUSE SMALL
+$(foreach name,$(AS_IT_IS),$(eval override $(name) := $$(value $(name))))
+$(foreach name,$(WORDS),$(eval override $(name) := $$(strip $$(value $(name)))))
+
 # Through the environment, where no quote in them can end a word of the recipe
-export DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
+export $(AS_IT_IS)
+
+# The others stand in recipes as they are, so they may be words alone
+CHARACTERS := a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z \
+	0 1 2 3 4 5 6 7 8 9 _ . -
+without = $(if $2,$(call without,$(subst $(firstword $2),,$1),$(wordlist 2,$(words $2),$2)),$1)
+$(foreach name,$(WORDS),$(if $(strip $(call without,$($(name)),$(CHARACTERS))),\
+	$(error $(name) is '$($(name))': give words of letters, digits, _ . and -, with spaces between)))
 
 DATASETS := $(filter-out overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
@@ -62,7 +75,7 @@ help:  ## This list
 		RUNS_DIR "$$RUNS_DIR" 'runs, checkpoints, TensorBoard files, summaries' \
 		REUSE '$(REUSE)' '0: run again what was run before with the same settings' \
 		SMALL '$(SMALL)' '1: benchmarks of less than a minute: bench-sampling, bench-attention, ...' \
-		PYTHON '$(PYTHON)' 'makes .venv; 3.11 or newer'
+		PYTHON "$$PYTHON" 'makes .venv; 3.11 or newer'
 
 demo: minesweeper-sim  ## Both stages on a generated graph, without a download: a few minutes
 
@@ -118,8 +131,8 @@ clean:  ## Remove .venv and caches; runs and data stay
 
 $(READY): pyproject.toml constraints.txt
 	@echo 'Installing into .venv (once; torch is large, this takes minutes) ...'
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
-	@$(PYTHON) -m venv .venv
+	@$$PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$$PYTHON -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 	@echo 'Installed.'

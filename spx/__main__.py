@@ -140,10 +140,15 @@ def _own(place: str) -> Callable[[list[str]], None]:
 def _resume(args: list[str]) -> None:
     from spx.run_folder import resume_arguments
 
-    parser = argparse.ArgumentParser("spx resume", description="Go on with a run that was stopped or killed.")
+    description = "Go on with a run that was stopped or killed. Nothing that its files name is run."
+    parser = argparse.ArgumentParser("spx resume", description=description)
     parser.add_argument("run_folder", help="such as lightning_logs/actor/wide/version_0; then arguments of spx fit")
     settings, more = parser.parse_known_args(args[1:])
-    _lightning([*resume_arguments(settings.run_folder), *more])
+    arguments = resume_arguments(settings.run_folder)
+    from spx.saved_settings import check_saved  # brings torch
+
+    check_saved(settings.run_folder)
+    _lightning([*arguments, *more])
 
 
 def _lightning(args: list[str]) -> None:

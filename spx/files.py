@@ -4,7 +4,9 @@ import contextlib
 import json
 import logging
 import os
+import platform
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,25 +16,29 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there takes its place in one step at the end.
+    """Give a temporary file beside `path`, empty; what was written into it takes the place of `path` in one step.
 
     A process that is killed, a full disk or an exception leaves the old file, or none, and at most a temporary file,
-    which the next writer of `path` removes. The folder is made if need be.
+    which the next writer of `path` removes. The folder is made if need be. Where others may write to the folder, no
+    name can be guessed, and no link that they laid is followed; what they exchange meanwhile is refused.
 
     Raises:
-        OSError: the folder can't be written, or the disk is full.
+        OSError: the folder can't be written, the disk is full, or the temporary file is another at the end.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.{_host()}.", dir=path.parent)
+    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(path.parent.stat().st_mode & 0o666)  # who may read the folder may read the file
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        if not os.path.samestat(os.fstat(handle), os.lstat(temporary)):
+            raise OSError(f"{temporary} was exchanged for another file while it was written")
+        os.chmod(handle, path.parent.stat().st_mode & 0o666)  # who may read the folder may read the file
+        os.fsync(handle)
         os.replace(temporary, path)
     finally:
+        os.close(handle)
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -52,8 +58,11 @@ def read_json(path: str | Path) -> Any:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what writers of `path` left that are no longer alive, and say so."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)")
+    """Remove what writers of `path` left that are no longer alive, and say so.
+
+    Of another machine that shares the disk nothing is removed: which of its processes live can't be known here.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(?:\.{re.escape(_host())}\.\w+)?")
     for file in path.parent.glob(f".{glob_escaped(path.name)}.*"):
         match = pattern.fullmatch(file.name)
         if match and not _alive(int(match[1])):
@@ -70,6 +79,11 @@ def glob_escaped(name: str) -> str:
 def reason(error: OSError) -> str:
     """Why a file can't be written, in the system's words."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _host() -> str:
+    """This machine's name, as a part of a file's."""
+    return re.sub(r"\W+", "-", platform.node())[:32]
 
 
 def _alive(process: int) -> bool:

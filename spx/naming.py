@@ -12,9 +12,25 @@ FEATURES_FILE = "features.npy"
 """Beside the tables of a folder: features that stay on disk."""
 
 
+PUBLISHED = (
+    *("minesweeper-sim", "cora", "citeseer", "pubmed", "computer", "photo", "cs", "physics", "wikics", "actor"),
+    *("roman-empire", "amazon-ratings", "minesweeper", "tolokers", "questions"),
+    *("ogbn-arxiv", "ogbn-proteins", "ogbn-products", "amazon2m", "pokec"),
+)
+"""Names of `spx.datasets.DATASETS`: a file or folder that is called so is given as ./NAME."""
+
+
 def is_path(name: str) -> bool:
     """Whether `name` is the path of a user's graph, existing or not, rather than the name of a published one."""
-    return os.sep in name or "/" in name or name in (".", "..") or name.endswith(FILE_ENDINGS) or _is_folder(name)
+    return _looks_like_a_path(name) or _is_folder(name) or (name not in PUBLISHED and os.path.lexists(name))
+
+
+def lasting_name(name: str) -> str | None:
+    """The path of a user's graph in a form that is known as a path also when nothing lies there any more, so that a
+    run says later what is missing; None for a published dataset."""
+    if not is_path(name):
+        return None
+    return name if _looks_like_a_path(name) else os.path.join(os.curdir, name)
 
 
 def run_name(name: str) -> str:
@@ -35,6 +51,10 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
     files = [path] if path.is_file() else [*tables, path / FEATURES_FILE]
     stats = {file.name: file.stat() for file in files if file.is_file()}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _looks_like_a_path(name: str) -> bool:
+    return os.sep in name or "/" in name or name in (".", "..") or name.endswith(FILE_ENDINGS)
 
 
 def _is_folder(name: str) -> bool:

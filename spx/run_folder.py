@@ -1,5 +1,8 @@
 """Where a run lies, `<runs_dir>/<dataset>/<name>/version_N/`, and what its files are called."""
 
+import os
+import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,8 @@ SETTINGS_FILE = "study.json"
 BEST_CHECKPOINT = "checkpoints/best.ckpt"
 LAST_CHECKPOINT = "checkpoints/last.ckpt"
 LOCK_FILE = ".lock"
+DAMAGED = "damaged"
+"""Beside the runs: folder of those that a study set aside."""
 
 
 def run_folder(trainer: "Trainer") -> Path:
@@ -56,10 +61,16 @@ def claim_version(folder: str | Path) -> Path:
         ) from error
 
 
+def version_numbers(folder: str | Path) -> list[int]:
+    """The numbers of the runs in `folder`, those that were set aside as damaged too: a number is given once."""
+    places = [*Path(folder).glob("version_*"), *Path(folder, DAMAGED).glob("version_*")]
+    matches = (re.fullmatch(r"version_(\d+)", path.name) for path in places)
+    return [int(match[1]) for match in matches if match]
+
+
 def next_version(folder: str | Path) -> int:
     """The number after the highest `version_N` in `folder`."""
-    numbers = [path.name.removeprefix("version_") for path in Path(folder).glob("version_*")]
-    return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
+    return max(version_numbers(folder), default=-1) + 1
 
 
 def resume_arguments(folder: str | Path) -> list[str]:
@@ -68,18 +79,23 @@ def resume_arguments(folder: str | Path) -> list[str]:
     Raises:
         ConfigError: there is no such run.
     """
-    folder = Path(folder)
-    number = folder.name.removeprefix("version_")
-    if not (folder / CONFIG_FILE).is_file() or not number.isdigit():
+    file = Path(folder) / CONFIG_FILE
+    place = Path(os.path.abspath(folder))
+    number = place.name.removeprefix("version_")
+    if not os.path.isfile(file) or not number.isdigit():
         raise ConfigError(
             f"{folder} is no run's folder: it holds no {CONFIG_FILE}, or isn't called version_N. "
             "Give one such as lightning_logs/actor/wide/version_0."
         )
-    runs_dir = folder.absolute().parents[2]
     return [
-        *("fit", "--config", str(folder / CONFIG_FILE), "--version", number, "--resume", "true"),
-        *("--name", folder.absolute().parent.name, "--runs_dir", str(runs_dir)),
+        *("fit", "--config", str(file), "--version", number, "--resume", "true"),
+        *("--name", place.parent.name, "--runs_dir", str(place.parents[2])),
     ]
+
+
+def resume_command(folder: str | Path) -> str:
+    """What to type to go on with the run by a configuration that is one's own code."""
+    return f"spx {shlex.join(resume_arguments(folder))}"
 
 
 def check_writable(folder: str | Path, option: str = "--runs_dir") -> None:

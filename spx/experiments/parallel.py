@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spx.experiments.plan import Stage, Study
-from spx.experiments.runs import StageError, can_resume, find_runs, has_ended, run_stage, settings_of
+from spx.experiments.runs import StageError, reusable_runs, run_stage, settings_of
 
 LOG_FILE = "fit.log"
 SHOWN_LINES = 3  # of a failed run's log
@@ -40,7 +40,7 @@ class Processes:
     def start(self, command: list[str], folder: Path) -> int:
         """Run `spx` with these arguments, its output in the folder's log; returns its exit code."""
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
-        with open(folder / LOG_FILE, "a") as log:
+        with open(folder / LOG_FILE, "a", opener=_no_follow) as log:
             with self._lock:
                 if self._stopped:
                     return -1
@@ -81,14 +81,14 @@ def run_jobs(
         ConfigError: the runs' folder can't be written.
     """
     processes = processes or max(1, (os.cpu_count() or 1) // threads)
-    before: dict[int, list[Path]] = {}
+    folders: dict[int, Path] = {}
+    stopped: dict[int, list[Path]] = {}
     for number, job in enumerate(jobs):
         settings = settings_of(study, job.stage, job.seed, job.split, None)
-        before[number] = find_runs(study.folder / job.stage.name, settings) if reuse else []
-    ended = {
-        number: _first(run for run in runs if has_ended(run, jobs[number].stage)) for number, runs in before.items()
-    }
-    folders = {number: run for number, run in ended.items() if run is not None}
+        folder = study.folder / job.stage.name
+        ended, stopped[number] = reusable_runs(folder, settings, job.stage) if reuse else (None, [])
+        if ended is not None:
+            folders[number] = ended
     waiting = [number for number in range(len(jobs)) if number not in folders]
     print(f"{len(jobs)} runs: {len(folders)} done before, {len(waiting)} to do, {processes} at a time", flush=True)
 
@@ -96,8 +96,7 @@ def run_jobs(
     with ThreadPoolExecutor(processes) as pool:
         futures = {}
         for number in waiting:
-            stopped = _first(run for run in before[number] if can_resume(run))
-            futures[pool.submit(_run, study, jobs[number], stopped, running)] = number
+            futures[pool.submit(_run, study, jobs[number], stopped[number], running)] = number
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 number = futures[future]
@@ -110,11 +109,7 @@ def run_jobs(
     return [folders[number] for number in range(len(jobs))]
 
 
-def _first(runs) -> Path | None:
-    return next(iter(runs), None)
-
-
-def _run(study: Study, job: Job, stopped: Path | None, processes: Processes) -> Path:
+def _run(study: Study, job: Job, stopped: list[Path], processes: Processes) -> Path:
     logs: list[Path] = []
 
     def start(command: list[str], folder: Path) -> int:
@@ -125,6 +120,11 @@ def _run(study: Study, job: Job, stopped: Path | None, processes: Processes) -> 
         return run_stage(study, job.stage, job.seed, job.split, None, stopped, start)
     except StageError as error:
         raise StageError(f"{error} {_tail(logs[-1])}", error.code) from error
+
+
+def _no_follow(path: str, flags: int) -> int:
+    """Open a file, but not what a link in its place leads to."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _tail(log: Path) -> str:

@@ -1,22 +1,20 @@
 """One run as a process of its own, and finding one that has been made before."""
 
-import hashlib
 import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from spx import __version__
 from spx.errors import ConfigError
+from spx.experiments.folders import can_resume, held_run, scores_digest, without_damaged
 from spx.experiments.plan import ESTIMATOR, Stage, Study
 from spx.files import read_json, reason, replacing
-from spx.naming import file_stamps, is_path
-from spx.run_folder import LOCK_FILE, RECORD_FILE, SCORES_FILE, SETTINGS_FILE
+from spx.naming import file_stamps, lasting_name
+from spx.run_folder import RECORD_FILE, SCORES_FILE, SETTINGS_FILE, version_numbers
 
 PREDICTIONS_FILE = "predictions.csv"
 
@@ -43,18 +41,21 @@ def settings_of(study: Study, stage: Stage, seed: int, split: int, scores: Path 
     }
 
 
-def scores_digest(path: Path) -> str:
-    """Of the artifact's header, which holds the fingerprint of its tensors."""
-    with open(path, "rb") as file:
-        header = file.read(int.from_bytes(file.read(8), "little"))
-    return hashlib.sha256(header).hexdigest()
-
-
 def find_runs(folder: Path, settings: dict[str, Any]) -> list[Path]:
     """The runs of `folder` with these settings, ended or not, newest first."""
     settings = json.loads(json.dumps(settings))
-    runs = sorted(_versions(folder), key=lambda run: int(run.name.removeprefix("version_")), reverse=True)
+    runs = (folder / f"version_{number}" for number in sorted(version_numbers(folder), reverse=True))
     return [run for run in runs if read_json(run / SETTINGS_FILE) == settings]
+
+
+def reusable_runs(folder: Path, settings: dict[str, Any], stage: Stage) -> tuple[Path | None, list[Path]]:
+    """Of the runs with these settings one that has ended, and those that were stopped and can go on, newest first.
+
+    What is damaged is set aside, what another process works on is left alone.
+    """
+    found = without_damaged(find_runs(folder, settings))
+    ended = next((run for run in found if has_ended(run, stage)), None)
+    return ended, [run for run in found if not has_ended(run, stage) and can_resume(run)]
 
 
 def has_ended(run: Path, stage: Stage) -> bool:
@@ -63,17 +64,6 @@ def has_ended(run: Path, stage: Stage) -> bool:
     if not isinstance(record, dict):
         return False
     return (run / SCORES_FILE).is_file() if stage.kind == ESTIMATOR else record.get("test") is not None
-
-
-def can_resume(run: Path) -> bool:
-    """Whether the run was stopped, and isn't still going on in another process."""
-    if not (run / LOCK_FILE).exists():
-        return True
-    try:  # a process that was killed leaves the file, but not the lock
-        with FileLock(run / LOCK_FILE).acquire(timeout=0):
-            return True
-    except (Timeout, OSError):
-        return False
 
 
 def start_here(command: list[str], folder: Path) -> int:
@@ -88,32 +78,37 @@ def run_stage(
     seed: int,
     split: int,
     scores: Path | None,
-    resumed: Path | None = None,
+    stopped: Sequence[Path] = (),
     start: Callable[[list[str], Path], int] = start_here,
 ) -> Path:
-    """Run one stage in a process of its own, or go on with the run `resumed`; returns the run's folder.
+    """Run one stage in a process of its own, or go on with a run that was stopped; returns the run's folder.
+
+    The folder is held meanwhile, from before it can be found: another study neither takes it nor waits for it.
 
     Args:
         study, stage, seed, split, scores: what to run.
-        resumed: folder of a stopped run.
+        stopped: folders of stopped runs, the best first.
         start: runs the process, given its arguments and the run's folder, and gives its exit code.
 
     Raises:
         StageError: the process failed, or left no record.
         ConfigError: the runs' folder can't be written.
     """
-    folder = resumed or claim_version(study.folder / stage.name)
-    write_json(folder / SETTINGS_FILE, settings_of(study, stage, seed, split, scores))
-    command = fit_arguments(study, stage, seed, split, scores, folder)
-    if resumed:
-        command += ["--resume", "true"]
-    code = start(command, folder)
-    run = f"The run {folder} ({stage.name}, split {split}, seed {seed})"
-    if code != 0:
-        code = 128 - code if code < 0 else code  # a signal's number, as shells tell it
-        raise StageError(f"{run} failed with exit code {code}; the study ends here.", code)
-    if not (folder / RECORD_FILE).is_file():
-        raise StageError(f"{run} left no {RECORD_FILE}; was it told to write elsewhere?", 1)
+    settings = settings_of(study, stage, seed, split, scores)
+    with held_run(study.folder / stage.name, stopped) as (folder, was_there):
+        if was_there and has_ended(folder, stage):  # in another process, since it was looked for
+            return folder
+        if was_there:
+            print(f"Stopped before its end, going on with it: {folder}", flush=True)
+        write_json(folder / SETTINGS_FILE, settings)
+        command = fit_arguments(study, stage, seed, split, scores, folder)
+        code = start([*command, "--resume", "true"] if was_there else command, folder)
+        run = f"The run {folder} ({stage.name}, split {split}, seed {seed})"
+        if code != 0:
+            code = 128 - code if code < 0 else code  # a signal's number, as shells tell it
+            raise StageError(f"{run} failed with exit code {code}; the study ends here.", code)
+        if not (folder / RECORD_FILE).is_file():
+            raise StageError(f"{run} left no {RECORD_FILE}; was it told to write elsewhere?", 1)
     return folder
 
 
@@ -139,35 +134,13 @@ def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Pat
     arguments += ["--name", stage.name, "--runs_dir", study.runs_dir]
     arguments += ["--version", folder.name.removeprefix("version_"), "--seed_everything", str(seed)]
     arguments += ["--data.protocol", study.protocol, "--data.split", str(split), "--data.data_dir", study.data_dir]
-    if is_path(study.dataset):
-        arguments += ["--data.dataset", study.dataset]
+    if (dataset := lasting_name(study.dataset)) is not None:
+        arguments += ["--data.dataset", dataset]
     if scores is not None:
         arguments += ["--data.scores", str(scores)]
     if stage.kind != ESTIMATOR:
         arguments += ["--then_test", "true"]
     return [*arguments, *stage.arguments]
-
-
-def claim_version(folder: Path) -> Path:
-    """Make the next free `version_N`; two studies at once never get the same.
-
-    Raises:
-        ConfigError: the folder can't be written.
-    """
-    numbers = [int(run.name.removeprefix("version_")) for run in _versions(folder)]
-    number = max(numbers, default=-1) + 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                (run := folder / f"version_{number}").mkdir()
-                return run
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise ConfigError(
-            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
-        ) from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -186,7 +159,3 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text)
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {reason(error)}. Free space or choose another folder.") from error
-
-
-def _versions(folder: Path) -> Iterator[Path]:
-    return (run for run in folder.glob("version_*") if run.name.removeprefix("version_").isdigit())

@@ -15,10 +15,8 @@ from spx.experiments.report import print_report
 from spx.experiments.runs import (
     PREDICTIONS_FILE,
     StageError,
-    can_resume,
-    find_runs,
-    has_ended,
     predict_run,
+    reusable_runs,
     run_stage,
     settings_of,
 )
@@ -77,14 +75,10 @@ def _run_pair(study: Study, plan: Plan, seed: int, split: int, reuse: bool, head
 
 def _run_or_find(study: Study, stage: Stage, seed: int, split: int, scores: Path | None, reuse: bool) -> Path:
     settings = settings_of(study, stage, seed, split, scores)
-    found = find_runs(study.folder / stage.name, settings) if reuse else []
-    for run in found:
-        if has_ended(run, stage):
-            print(f"Done before with the same settings: {run}", flush=True)
-            return run
-    stopped = next((run for run in found if can_resume(run)), None)
-    if stopped is not None:
-        print(f"Stopped before its end, going on with it: {stopped}", flush=True)
+    ended, stopped = reusable_runs(study.folder / stage.name, settings, stage) if reuse else (None, [])
+    if ended is not None:
+        print(f"Done before with the same settings: {ended}", flush=True)
+        return ended
     return run_stage(study, stage, seed, split, scores, stopped)
 
 

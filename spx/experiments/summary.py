@@ -116,8 +116,7 @@ def _as_argument(text: str) -> str:
 
 
 def _as_word(text: str) -> str:
-    """Quoted for a shell, and for make behind it, which reads $$ as $."""
-    text = text.replace("$", "$$")
+    """Quoted for a shell; the Makefile takes what it is given as it is."""
     quoted = shlex.quote(text)
     return quoted if quoted == text or set('"$`\\!') & set(text) else f'"{text}"'
 

@@ -199,13 +199,13 @@ def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:
 
 
 def _open(path: Path):
-    if not path.is_file():
+    if not os.path.isfile(path):  # other than pathlib's, never raises
         raise ArtifactError(f"There is no score file {path}. Fit the estimator first, or give the right path.")
     try:
         file = safe_open(path, framework="pt")
         header = json.loads((file.metadata() or {})[_HEADER_KEY])
         version = header.get("format_version")
-    except (OSError, SafetensorError, KeyError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{path} is no score file, or a damaged one. {_MEND}") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(

@@ -1,6 +1,7 @@
 """`spx predict RUN_FOLDER` and `spx export RUN_FOLDER`."""
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ def predict_main(argv: Sequence[str] | None = None) -> None:
     from spx.inference.tables import table_writer
 
     start = time.perf_counter()
-    with table_writer(given.output) as writer:
+    with table_writer(given.output, given.spreadsheet) as writer:
         nodes = None if given.nodes is None else read_nodes(given.nodes)
         x = None if given.features is None else read_features(given.features)
         places = {"dataset": given.dataset, "data_dir": given.data_dir, "scores": given.scores}
@@ -56,6 +57,11 @@ def make_predict_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run_folder", help=RUN_FOLDER)
     parser.add_argument("--output", required=True, help="table to write: .csv, .parquet or .npz")
+    parser.add_argument(
+        "--spreadsheet",
+        action="store_true",
+        help="quote text in a .csv that a spreadsheet would take for a formula (docs/predictions.md)",
+    )
     parser.add_argument(
         "--nodes", default=None, help="names of nodes with commas between, or a text file of one a line (default: all)"
     )
@@ -94,16 +100,15 @@ def read_nodes(given: str) -> list[str]:
     """
     from spx.errors import ConfigError
 
-    path = Path(given)
-    try:
-        if path.is_file():
-            return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The nodes in {path} can't be read: {error}. Give a text file of one name a line."
-        ) from error
-    if path.suffix in (".txt", ".csv"):
-        raise ConfigError(f"There is no file {path}. Give one with a node's name in each line, or names with commas.")
+    if os.path.isfile(given):  # other than pathlib's, never raises: many names are longer than a file's may be
+        try:
+            return [line for line in Path(given).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"The nodes in {given} can't be read: {error}. Give a text file of one name a line."
+            ) from error
+    if given.endswith((".txt", ".csv")):
+        raise ConfigError(f"There is no file {given}. Give one with a node's name in each line, or names with commas.")
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
@@ -113,16 +118,21 @@ def read_features(given: str) -> Any:
     Raises:
         ConfigError: there is no such file or array.
     """
-    from zipfile import BadZipFile
+    from zipfile import is_zipfile
 
     import numpy as np
 
-    from spx.errors import ConfigError
+    from spx.datasets.own.npz import read_npz
+    from spx.errors import ConfigError, DatasetError
 
     try:
-        content = np.load(given, mmap_mode="c", allow_pickle=False)
-        return content if isinstance(content, np.ndarray) else content["x"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        if is_zipfile(given):  # NumPy's reader would take the memory that a damaged header asks for
+            content = read_npz(Path(given)).get("x")
+            if content is None:
+                raise KeyError("it holds no array named x")
+            return content
+        return np.load(given, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, KeyError, EOFError, OverflowError, DatasetError) as error:
         raise ConfigError(
             f"The features in {given} can't be read: {error}. Give an .npy file of an array [N, F], or an .npz file "
             "that has one named x."

@@ -5,6 +5,7 @@ A file is whole or not there; what stood in its place stays until the new one is
 
 import contextlib
 import io
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,22 +27,33 @@ ROW_GROUP = 65_536
 VECTORS, MATRICES = ("node", "prediction", "probability"), {"probabilities": "p:", "spread": "spread:"}
 """Arrays of an .npz file: columns of the table, and how the columns of a matrix begin."""
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a cell begins that a spreadsheet may run, also in the wide forms of East Asian scripts."""
+
 Part = Callable[[pl.DataFrame], np.ndarray]
 
 
 @contextlib.contextmanager
-def table_writer(path: str | Path) -> Iterator["TableWriter"]:
+def table_writer(path: str | Path, spreadsheet: bool = False) -> Iterator["TableWriter"]:
     """Give a writer, whose `write(predictions)` adds a batch. The file takes its place when the block ends well.
 
+    Args:
+        path: of the table; its ending chooses the format.
+        spreadsheet: a .csv whose text no spreadsheet takes for a formula (`without_formulas`).
+
     Raises:
-        ConfigError: the file's ending is unknown, or it is a folder.
+        ConfigError: the file's ending is unknown, it is a folder, or it is no .csv for a spreadsheet.
         ArtifactError: the folder can't be written, or the disk is full.
     """
     path = Path(path)
     kind = WRITERS.get(path.suffix.lower())
     if kind is None:
         raise ConfigError(f"The output is {path}; its name must end in {', '.join(WRITERS)}.")
-    if path.is_dir():
+    if spreadsheet:
+        if kind is not CsvWriter:
+            raise ConfigError(f"The output is {path}; only a .csv is written for a spreadsheet: give its name.")
+        kind = SpreadsheetWriter
+    if os.path.isdir(path):
         raise ConfigError(f"The output {path} is a folder. Give a file's name.")
     with contextlib.ExitStack() as stack:
         with _naming(path):
@@ -110,10 +122,20 @@ class CsvWriter(TableWriter):
         return open(self.temporary, "wb")
 
     def _add(self, predictions: Predictions) -> None:
-        self._file.write(predictions.table().write_csv(include_header=self.num_nodes == 0).encode())
+        self._file.write(self._text(predictions.table(), include_header=self.num_nodes == 0).encode())
+
+    def _text(self, table: pl.DataFrame, include_header: bool) -> str:
+        return table.write_csv(include_header=include_header)
 
     def finish(self) -> None:
         self._file.close()
+
+
+class SpreadsheetWriter(CsvWriter):
+    """A .csv that a spreadsheet opens as it is: text in quotes, and none that it takes for a formula."""
+
+    def _text(self, table: pl.DataFrame, include_header: bool) -> str:
+        return without_formulas(table).write_csv(include_header=include_header, quote_style="non_numeric")
 
 
 class SpoolingWriter(TableWriter):
@@ -164,6 +186,14 @@ class NpzWriter(SpoolingWriter):
             for name, part in arrays.items():
                 _store(archive, name, self.num_nodes, lambda part=part: map(part, self.tables()))
             _store(archive, "class_names", len(self._class_names), lambda: iter([self._class_names]))
+
+
+def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with an apostrophe before headers and text that begin as formulas do; numbers stay as they are."""
+    text = pl.col(pl.String)
+    quoted = pl.when(text.str.slice(0, 1).is_in(FORMULA)).then(text.str.replace("^", "'")).otherwise(text)
+    names = {name: f"'{name}" for name in table.columns if name.startswith(FORMULA)}
+    return table.with_columns(quoted).rename(names)
 
 
 def _vector(name: str, table: pl.DataFrame) -> np.ndarray:

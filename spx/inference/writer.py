@@ -18,10 +18,11 @@ class PredictionWriter(Callback):
 
     Args:
         path: ends in .csv, .parquet or .npz; default: `predictions.npz` in the run's folder.
+        spreadsheet: quote text in a .csv that a spreadsheet would take for a formula; default path: `predictions.csv`.
     """
 
-    def __init__(self, path: str | None = None):
-        self.path = path
+    def __init__(self, path: str | None = None, spreadsheet: bool = False):
+        self.path, self.spreadsheet = path, spreadsheet
         self._open = ExitStack()
         self._writer: TableWriter | None = None
         self._written = 0
@@ -31,8 +32,9 @@ class PredictionWriter(Callback):
 
         if trainer.world_size > 1:
             raise ConfigError(f"Predictions are written by one device, not {trainer.world_size}. Use one.")
-        self.path = self.path or str(run_folder(trainer) / "predictions.npz")
-        self._writer, self._written = self._open.enter_context(table_writer(self.path)), 0
+        folder = run_folder(trainer)
+        self.path = self.path or str(folder / ("predictions.csv" if self.spreadsheet else "predictions.npz"))
+        self._writer, self._written = self._open.enter_context(table_writer(self.path, self.spreadsheet)), 0
 
     def on_predict_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int

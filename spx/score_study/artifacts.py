@@ -1,5 +1,6 @@
 """Score files brought together by the graph that they are over, and the dataset that they were made for."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def check_data(groups: list[Group], data: AugmentedGraphData) -> None:
 
 def _score_file(path: Path | str) -> Path:
     path = Path(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # other than pathlib's, never raises
         return path
     if not (path / SCORES_FILE).is_file():
         raise ArtifactError(

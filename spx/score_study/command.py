@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 from spx.data import AugmentedGraphData
 from spx.errors import ConfigError
 from spx.experiments.runs import StageError
+from spx.files import reason, replacing
 from spx.run_folder import check_writable
 from spx.score_study.artifacts import Group, check_data, load_groups
 from spx.score_study.choice_tables import choice_tables
@@ -141,7 +142,7 @@ def _write(
         write_board(folder, tables, claims, {name: folder / FIGURES / f"{name}.png" for name in pictures})
     except OSError as error:
         raise ConfigError(
-            f"{folder} can't be written: {error.strerror}. Free space or choose another --output."
+            f"{folder} can't be written: {reason(error)}. Free space or choose another --output."
         ) from error
     title = f"What the networks attend to: {data.dataset_name}"
     report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
@@ -152,10 +153,11 @@ def _write(
 
 
 def _write_tables(folder: Path, tables: Tables) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.write_csv(folder / f"{name}.csv")
-        table.write_parquet(folder / f"{name}.parquet")
+        with replacing(folder / f"{name}.csv") as temporary:
+            table.write_csv(temporary)
+        with replacing(folder / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
 
 
 def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds: float) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
+from spx.files import replacing
 from spx.score_study.pictures import distances, kinds, neighbours, sampling, style
 from spx.score_study.tables import Tables
 
@@ -152,7 +153,8 @@ def draw_all(tables: Tables, folder: Path) -> list[str]:
                 continue
             for ending in FORMATS:
                 metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(ending)
-                figure.savefig(folder / f"{name}.{ending}", metadata=metadata)
+                with replacing(folder / f"{name}.{ending}") as temporary:
+                    figure.savefig(temporary, format=ending, metadata=metadata)
                 figure.set_layout_engine("none")  # the first has laid it out
             drawn.append(name)
     return drawn

@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from spx.graph.csr import AttentionGraph
+from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 
 FILES = {
     "toy/estimator.yaml": "name: estimator\nmodel: {class_path: spx.training.AttentionEstimator}\n",
@@ -18,6 +22,13 @@ FILES = {
     "overlays/both.yaml": "trainer: {max_epochs: 3}\n",
     "overlays/both.wide.yaml": "trainer: {max_epochs: 5}\n",
 }
+
+
+def write_artifact(path: Path, seed: int = 0) -> Path:
+    """A score file of two nodes, as an estimator's run leaves it."""
+    graph = AttentionGraph(torch.tensor([0, 1, 2]), torch.tensor([1, 0]).int(), torch.tensor([0, 0]).byte())
+    header = ArtifactHeader("toy", "paper", 0, seed, "0" * 64, 4, 1, "accuracy", 0.5, 0, 1.0)
+    return save_scores(path, AttentionScores(graph, torch.ones(2, 2)), header)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """The Makefile's targets and how it hands its variables on; nothing is run."""
 
+import itertools
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,89 @@ def test_variables_reach_the_analysis():
         assert part in command
     assert command.rstrip().endswith("$EXTRA"), "each word an argument; the shell reads it from the environment"
     assert "--reuse" not in make("-n", "analyze-cora").partition("set -f")[2]
+
+
+AWKWARD = [
+    "/data/my$graph",
+    "$$",
+    "$(shell touch ran)",
+    "${HOME}",
+    "$(touch ran)",
+    "`touch ran`",
+    "a;touch ran",
+    "a'b",
+    'a"b',
+]
+AWKWARD += ["a\nb", "a #b", "a\\b", "a, b", "a ", "*", "a&&touch ran", "%", "a=b"]
+
+
+@pytest.fixture
+def told(tmp_path: Path):
+    """told(*arguments, **environment): the arguments of each `spx` that make would start, by one that tells them."""
+    spx = tmp_path / "bin/spx"
+    spx.parent.mkdir()
+    spx.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    spx.chmod(0o755)
+    (tmp_path / "installed").touch()
+
+    def run(*arguments: str, **environment: str) -> list[list[str]]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *arguments]
+        command += [f"BIN={spx.parent}", f"READY={tmp_path / 'installed'}"]
+        done = subprocess.run(command, cwd=tmp_path, env=own | environment, capture_output=True, text=True)
+        assert not (tmp_path / "ran").exists()
+        if done.returncode:
+            raise ValueError(done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "installed").touch()
+    (tmp_path / "configs/actor").mkdir(parents=True)
+    return run
+
+
+def options(words: list[str]) -> dict[str, str]:
+    pairs = [word.partition("=")[::2] for word in words if word.startswith("--extra")]
+    return dict(itertools.pairwise(words)) | dict(pairs)
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+@pytest.mark.parametrize("value", AWKWARD)
+def test_what_is_given_is_taken_as_it_is(told, value: str, from_environment: bool) -> None:
+    names = ("DATASET", "DATA_DIR", "RUNS_DIR", "EXTRA", "EXTRA_ESTIMATOR", "EXTRA_WIDE")
+    given = dict.fromkeys(names, value)
+    if from_environment:
+        checked, studied = told("mine", **given)
+    else:
+        checked, studied = told("mine", *(f"{name}={value}" for name, value in given.items()))
+    assert checked == ["check", value]
+    assert studied[:2] == ["study", value]
+    found = options(studied)
+    assert {found[name] for name in ("--data_dir", "--runs_dir", "--extra", "--extra_estimator", "--extra_wide")} == {
+        value
+    }
+    assert told("actor", f"DATA_DIR={value}")[0][:2] == ["study", "actor"]
+
+
+@pytest.mark.parametrize("name", ["SEEDS", "SPLITS", "PROTOCOL", "CONFIG", "OVERLAY", "REUSE", "SMALL"])
+@pytest.mark.parametrize("value", [value for value in AWKWARD if value not in ("a\nb", "a ")])
+def test_what_stands_in_a_recipe_is_words_alone(told, name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is '.*': give words of letters"):
+        told("actor", f"{name}={value}")
+    with pytest.raises(ValueError, match=f"{name} is"):
+        told("help", **{name: value})
+
+
+def test_words_may_stand_on_several_lines(told) -> None:
+    (study,) = told("actor", "SEEDS=0\ntouch ran", " SPLITS= 1  2 ".strip())
+    assert study[study.index("--seeds") + 1 : study.index("--splits")] == ["0", "touch", "ran"]
+    assert study[study.index("--splits") + 1 : study.index("--protocol")] == ["1", "2"]
+
+
+def test_python_is_taken_as_it_is() -> None:
+    assert "$PYTHON -m venv" in make("-n", "-W", "pyproject.toml", "lint"), "the shell reads it from the environment"
+    assert " my$thon " in make("help", "PYTHON=my$thon")
 
 
 def test_demo_is_the_study_without_a_download():

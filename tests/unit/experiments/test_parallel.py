@@ -10,6 +10,8 @@ from spx.experiments.parallel import Job, Processes, run_jobs
 from spx.experiments.plan import Stage, Study
 from spx.experiments.runs import StageError
 
+from .conftest import write_artifact
+
 ESTIMATOR = Stage("estimator", "analysis-w4", (Path("estimator.yaml"),), (), {"name": "estimator"})
 
 
@@ -28,7 +30,7 @@ class MadeUpProcess:
         if not self.code:
             folder = Path(options["--runs_dir"], "toy", options["--name"], f"version_{options['--version']}")
             (folder / runs.RECORD_FILE).write_text(json.dumps({"test": 0.5}))
-            (folder / runs.SCORES_FILE).write_bytes(b"scores")
+            write_artifact(folder / runs.SCORES_FILE)
 
     def wait(self) -> int:
         return self.code
@@ -78,6 +80,25 @@ def test_a_stopped_run_goes_on(processes, study: Study) -> None:
     (folder / runs.SCORES_FILE).unlink()
     assert run_jobs(study, jobs(5)) == [folder]
     assert processes.started[1]["--resume"] == "true"
+
+
+def test_a_damaged_run_is_set_aside_and_made_anew(processes, study: Study, capsys) -> None:
+    (folder,) = run_jobs(study, jobs(5))
+    (folder / runs.SCORES_FILE).write_bytes(b"\xff" * 8)
+    (anew,) = run_jobs(study, jobs(5))
+    assert anew.name == "version_1"
+    assert "--resume" not in processes.started[1]
+    assert (folder.parent / "damaged/version_0").is_dir()
+    assert f"{folder} is damaged" in capsys.readouterr().out
+    assert run_jobs(study, jobs(5)) == [anew]
+
+
+def test_a_link_in_place_of_the_log_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / parallel.LOG_FILE).symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic link"):
+        Processes(threads=1).start(["--help"], tmp_path)
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 def test_a_failed_run_ends_the_study_with_its_words(processes, study: Study) -> None:

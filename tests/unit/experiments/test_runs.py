@@ -113,17 +113,8 @@ def test_settings_follow_the_files_the_arguments_and_the_scores(tmp_path, config
     assert settings() != first
 
 
-def test_each_run_claims_a_folder_of_its_own(tmp_path):
-    (tmp_path / "version_4").mkdir()
-    (tmp_path / "version_old").mkdir()
-    assert [runs.claim_version(tmp_path).name for _ in range(2)] == ["version_5", "version_6"]
-    assert runs.claim_version(tmp_path / "new" / "wide").name == "version_0"
-
-
 def test_a_folder_that_cant_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"file/wide.*--runs_dir"):
-        runs.claim_version(tmp_path / "file" / "wide")
     with pytest.raises(ConfigError, match="file"):
         runs.write_json(tmp_path / "file" / "summary.json", {})
 

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from spx.errors import ConfigError
 from spx.experiments import runs
 from spx.experiments.study import make_parser, study_main
+
+from .conftest import write_artifact
 
 
 class MadeUpRuns:
@@ -33,8 +37,7 @@ class MadeUpRuns:
         (folder / runs.RECORD_FILE).write_text(
             json.dumps(self.record | {"folder": str(folder), "test": 0.4 + seed / 10 if self.tests else None})
         )
-        header = json.dumps({"seed": seed}).encode()
-        (folder / runs.SCORES_FILE).write_bytes(len(header).to_bytes(8, "little") + header)
+        write_artifact(folder / runs.SCORES_FILE, seed)
         return type("Ended", (), {"returncode": 0})
 
     @property
@@ -48,7 +51,7 @@ def train(monkeypatch, make_record):
 
     def install(**settings) -> MadeUpRuns:
         made_up = MadeUpRuns(make_record(), **settings)
-        monkeypatch.setattr(runs.subprocess, "run", made_up)
+        monkeypatch.setattr(runs, "subprocess", SimpleNamespace(run=made_up))
         return made_up
 
     return install
@@ -132,6 +135,66 @@ def test_a_run_that_leaves_no_test_figure_is_refused(train, arguments):
     with pytest.raises(SystemExit) as error:
         study_main([*arguments, "--config", "gcn"])
     assert error.value.code == 1
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [6, 7, 20, -1, -30, None], ids=str)
+def test_damaged_scores_are_set_aside_and_made_anew(train, arguments, capsys, place):
+    made_up = train()
+    study_main(arguments)
+    first = Path(arguments[-1], "toy/estimator/version_0")
+    scores = first / runs.SCORES_FILE
+    scores.write_bytes(scores.read_bytes()[:-1]) if place is None else flip(scores, place)
+    capsys.readouterr()
+    study_main(arguments)
+    assert made_up.names == ["estimator", "wide", "estimator"], "the scores are the same again, so stage 2 is done"
+    assert [options["--version"] for options in made_up.options] == ["0", "0", "1"]
+    aside = first.parent / "damaged/version_0"
+    assert (aside / runs.SCORES_FILE).is_file()
+    assert not first.exists()
+    said = [line for line in capsys.readouterr().out.splitlines() if "is damaged:" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"{first} is damaged: scores.safetensors")
+    assert said[0].endswith(f"It was set aside as {aside}, and is made anew.")
+    study_main(arguments)
+    assert len(made_up.names) == 3
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+@pytest.mark.parametrize("content", [b"", b"PK", None], ids=["empty", "cut", "one bit"])
+def test_a_damaged_checkpoint_of_a_stopped_run_is_not_gone_on_with(train, arguments, name, content):
+    train(fail_at=0)
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--config", "gcn"])
+    checkpoint = Path(arguments[-1], f"toy/gcn/version_0/checkpoints/{name}.ckpt")
+    checkpoint.parent.mkdir()
+    torch.save({"state_dict": {"weight": torch.ones(100)}}, checkpoint)
+    whole = checkpoint.read_bytes()
+    if content is None:
+        flip(checkpoint, whole.index(torch.ones(100).numpy().tobytes()) + 50)
+    else:
+        checkpoint.write_bytes(content)
+    made_up = train()
+    study_main([*arguments, "--config", "gcn"])
+    assert [(options["--version"], "--resume" in options) for options in made_up.options] == [("1", False)]
+    assert Path(arguments[-1], "toy/gcn/damaged/version_0").is_dir()
+
+
+def test_a_whole_checkpoint_is_gone_on_with(train, arguments):
+    train(fail_at=0)
+    with pytest.raises(SystemExit):
+        study_main([*arguments, "--config", "gcn"])
+    checkpoint = Path(arguments[-1], "toy/gcn/version_0/checkpoints/last.ckpt")
+    checkpoint.parent.mkdir()
+    torch.save({"state_dict": {"weight": torch.ones(100)}}, checkpoint)
+    made_up = train()
+    study_main([*arguments, "--config", "gcn"])
+    assert made_up.options[0]["--resume"] == "true"
 
 
 def test_errors_come_before_any_run(train, arguments):

@@ -94,13 +94,15 @@ def test_command_says_only_what_differs():
 
 
 @pytest.mark.parametrize(
-    "argument", ["[4,4]", "[4, 4]", '[{"class_path": "a.B"}]', "it's", "", "a\\b", "$HOME", "`x` !"]
+    "argument",
+    ["[4,4]", "[4, 4]", '[{"class_path": "a.B"}]', "it's", "", "a\\b", "$HOME", "$$", "$(shell echo x)", "`x` !"],
 )
 def test_the_command_repeats_any_argument(tmp_path: Path, argument: str) -> None:
     """Through the shell and make, to the program. Below another make its own would print where it is."""
     command = make_command(Study("cora", extra_wide=("--name", argument)))
     makefile = tmp_path / "Makefile"
-    makefile.write_text('export EXTRA_WIDE\ncora:\n\t@printf %s "$$EXTRA_WIDE"\n')
+    own_lines = (Path(__file__).parents[3] / "Makefile").read_text().partition("BIN   :=")[0]
+    makefile.write_text(own_lines + '\ncora:\n\t@printf %s "$$EXTRA_WIDE"\n')
     own = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
     shown = subprocess.run(
         command, shell=True, cwd=tmp_path, env=own, capture_output=True, text=True, check=True

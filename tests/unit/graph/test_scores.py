@@ -208,6 +208,12 @@ class TestReading:
         with pytest.raises(ArtifactError, match=f"is no score file, or a damaged one. {AGAIN}"):
             read(path)
 
+    @pytest.mark.parametrize("length", [0, 1, 10**6, 2**40, 2**63, 2**64 - 1])
+    def test_a_damaged_length_of_the_header_is_refused(self, path: Path, read, length: int) -> None:
+        path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
+        with pytest.raises(ArtifactError, match=f"is no score file, or a damaged one. {AGAIN}"):
+            read(path)
+
     def test_a_pickle_is_refused_and_not_run(self, path: Path, read) -> None:
         class Bomb:
             def __reduce__(self) -> tuple:
@@ -222,7 +228,7 @@ class TestReading:
         assert not (path.parent / "bang").exists()
 
     def test_a_foreign_safetensors_file_is_refused(self, path: Path, read) -> None:
-        for metadata in (None, {"other": "x"}, {"spx": "{not json"}, {"spx": "[1]"}):
+        for metadata in (None, {"other": "x"}, {"spx": "{not json"}, {"spx": "[1]"}, {"spx": "[" * 100_000}):
             save_file({"scores": torch.zeros(3)}, path, metadata)
             with pytest.raises(ArtifactError, match="is no score file, or a damaged one"):
                 read(path)

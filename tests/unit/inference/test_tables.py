@@ -162,6 +162,45 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path
     assert path.read_bytes() != before
 
 
+FORMULAS = ("=1+2", "+1", "-1", "@SUM(1)", "\tx", "\rx", "\nx", "\uff1d1")
+PLAIN_NAMES = ("a=1", "x", "\u20131", "'=", "a;=1")
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_for_a_spreadsheet_text_is_no_formula_and_numbers_are_as_they_are(task: str, tmp_path: Path) -> None:
+    names = (*FORMULAS, *PLAIN_NAMES)
+    batches = [predictions(len(names), FORMULAS, names, task=task), predictions(1, FORMULAS, ["=2"], task=task)]
+    made = joined(batches).table()
+    with table_writer(tmp_path / "p.csv", spreadsheet=True) as writer:
+        for batch in batches:
+            writer.write(batch)
+    read = read_csv(tmp_path / "p.csv")
+    assert read["node"].to_list() == [*(f"'{name}" for name in FORMULAS), *PLAIN_NAMES, "'=2"]
+    assert not [cell for cell in (*read.columns, *read["node"], *read["prediction"]) if cell[:1] in set("=+-@\t\r\n")]
+    assert read.drop("node", "prediction").cast(pl.Float32).equals(made.drop("node", "prediction").cast(pl.Float32))
+    raw = (tmp_path / "p.csv").read_text()
+    assert '"a;=1"' in raw, "in quotes, so that no other separator begins a cell in it"
+    assert read_csv(write(tmp_path / "plain.csv", *batches))["node"].to_list() == [*names, "=2"], (
+        "as they are otherwise"
+    )
+
+
+def test_numbers_below_0_stay_numbers_for_a_spreadsheet() -> None:
+    table = pl.DataFrame({"node": [-1, 2], "=x": [-0.5, 1.0], "@y": ["-1", None]})
+    assert tables.without_formulas(table).to_dict(as_series=False) == {
+        "node": [-1, 2],
+        "'=x": [-0.5, 1.0],
+        "'@y": ["'-1", None],
+    }
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz"])
+def test_only_a_csv_is_written_for_a_spreadsheet(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"only a \.csv"), table_writer(tmp_path / f"p{ending}", spreadsheet=True):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_ending_and_a_folder_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"p\.xls; its name must end in \.csv, \.parquet, \.npz"):
         write(tmp_path / "p.xls")
