@@ -40,8 +40,8 @@ class GraphNorm(nn.Module):
 class BatchNorm(nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d`, in training over the nodes of all ranks where that is asked for.
 
-    A node that several ranks hold counts once for each. torch's own for several devices is for CUDA alone, and takes
-    neither a single node nor none: their variance is 0 here, and they leave the running statistics as they are.
+    A node that several ranks hold counts once for each. torch's own for several devices is for CUDA alone, and refuses
+    a single node. One node or none has variance 0 here, and leaves the running statistics as they are.
     """
 
     over_ranks = False
