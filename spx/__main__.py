@@ -4,7 +4,6 @@ Exit codes: 0 done; 2 what a user gave can't be used; 3 memory or disk ran out; 
 Ctrl-C; 143 stopped by SIGTERM.
 """
 
-import argparse
 import contextlib
 import errno
 import logging
@@ -19,6 +18,7 @@ from spx.errors import SpxError
 EXIT_FAILURE, EXIT_USER_ERROR, EXIT_RESOURCES, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 DEBUG = "--debug"
 
+LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "study": "spx.experiments.study:study_main",
     "results": "spx.experiments.results:results_main",
@@ -125,6 +125,11 @@ def _end_on_sigterm() -> None:
 
 def _command(args: list[str]) -> Callable[[list[str]], None]:
     name, following = args[0] if args else "", args[1] if len(args) > 1 else ""
+    known = (*LIGHTNING_COMMANDS, "resume", *COMMANDS)
+    if name and not name.startswith("-") and name not in known:
+        from spx.arguments import nearest
+
+        raise SpxError(f"{name!r} is no command{nearest(name, known)} --help says what each does.")
     if name == "resume":
         return _resume
     if name == "predict" and (following in ("", "-h", "--help") or not following.startswith("-")):
@@ -141,7 +146,9 @@ def _resume(args: list[str]) -> None:
     from spx.run_folder import resume_arguments
 
     description = "Go on with a run that was stopped or killed. Nothing that its files name is run."
-    parser = argparse.ArgumentParser("spx resume", description=description)
+    from spx.arguments import CommandParser
+
+    parser = CommandParser("spx resume", description=description)
     parser.add_argument("run_folder", help="such as lightning_logs/actor/wide/version_0; then arguments of spx fit")
     settings, more = parser.parse_known_args(args[1:])
     arguments = resume_arguments(settings.run_folder)

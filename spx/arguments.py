@@ -35,6 +35,20 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}: {explain_argument(message, option_names(self))}")
 
 
+class OneLineErrors:
+    """Before a parser of jsonargparse: the same for its errors."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise it.
+
+        Raises:
+            ConfigError: unless a parser further out asked for its own kind of error.
+        """
+        if not self.exit_on_error:
+            super().error(message, ex)
+        raise ConfigError(explain_argument(message, option_names(self))) from ex
+
+
 def option_names(parser: argparse.ArgumentParser) -> list[str]:
     """Of the parser and its subcommands: `--trainer.max_epochs` and so on."""
     names: dict[str, None] = {}
@@ -56,7 +70,7 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         given = found[1].split()[0]
         name = given.partition("=")[0]
         if not name.startswith("-"):
-            return f"'{given}' stands behind no option. spx fit --help lists them."
+            return f"'{given}' stands behind no option; --help lists them."
         return f"{name} is no option{nearest(name, options)}"
     if found := re.search(r"Subcommand '\w+' does not accept option '([^']+)'", message):
         return f"--{found[1]}, in a file given with --config, is no option{nearest('--' + found[1], options)}"
@@ -78,7 +92,7 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         return _unknown(found[1], outer, before[-1] if before else "", options)
     if found := re.search(r"the following arguments are required: (.+)", message):
         if not kind:
-            return f"The option {found[1].split(',')[0]} is needed, and missing."
+            return f"{found[1].split(',')[0]} is needed, and missing; --help says what it is."
         named = _simple(kind[-1])
         wanted = ", ".join(f"--{outer}.{name.strip()}" for name in found[1].split(","))
         return f"{named}, which --{outer} names, needs {wanted}."
@@ -109,7 +123,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close := get_close_matches(name, known, n=1, cutoff=0.8):
         return f"; did you mean {close[0]}?"
     listed = ", ".join(known)
-    return f". There are: {listed}." if known and len(listed) <= SHOWN else "; spx fit --help lists what there is."
+    return f". There are: {listed}." if known and len(listed) <= SHOWN else "; --help lists what there is."
 
 
 def _unknown(name: str, outer: str, class_path: str, options: Iterable[str]) -> str:

@@ -2,21 +2,22 @@
 
 import secrets
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, Namespace
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from spx.arguments import explain_argument, option_names
+from spx.arguments import OneLineErrors
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
-from spx.naming import run_name
-from spx.run_folder import CONFIG_FILE, LAST_CHECKPOINT, check_writable, claim_version, next_version
+from spx.naming import lasting_name, run_name
+from spx.run_folder import CONFIG_FILE, INSIDE, LAST_CHECKPOINT, check_writable, claim_version, next_version
+from spx.saved_places import FOLDERS, is_inside
 from spx.torch_files import read_checkpoint
 from spx.training import NodeTask
 from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
@@ -47,18 +48,8 @@ TRAINER_DEFAULTS = {
 }
 
 
-class OneLineParser(LightningArgumentParser):
+class OneLineParser(OneLineErrors, LightningArgumentParser):
     """LightningCLI's parser, whose errors are raised as one sentence in place of a page of usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise it.
-
-        Raises:
-            ConfigError: unless a parser further out asked for its own kind of error.
-        """
-        if not self.exit_on_error:
-            super().error(message, ex)
-        raise ConfigError(explain_argument(message, option_names(self))) from ex
 
 
 class SpxCLI(LightningCLI):
@@ -93,9 +84,10 @@ class SpxCLI(LightningCLI):
         )
         parser.add_argument(
             "--resume",
-            type=bool,
+            type=bool | Literal["inside"],
             default=False,
-            help="Go on with the run of --version where its last checkpoint left off. `spx resume FOLDER` sets it.",
+            help="Go on with the run of --version where its last checkpoint left off. `spx resume FOLDER` sets it to "
+            "`inside`: loggers write into the run's folder alone.",
         )
         parser.add_argument(
             "--then_test", type=bool, default=False, help="After fit, test the best checkpoint in the same run."
@@ -154,12 +146,28 @@ class SpxCLI(LightningCLI):
         if self.subcommand == "predict":
             settings.return_predictions = False  # they are written while they come
         check_trainer(settings.trainer, self.subcommand, settings.then_test)
+        dataset = settings.data.init_args.dataset
+        settings.data.init_args.dataset = lasting_name(dataset) or dataset  # a path still, once nothing lies there
         if settings.resume:
+            if settings.resume == INSIDE:
+                self._keep_inside(self._run_folder)
             if settings.version is None:
                 raise ConfigError("--resume true needs --version, the number of the run to go on with.")
             if (last := self._run_folder / LAST_CHECKPOINT).is_file():
                 settings.ckpt_path = str(last)
                 self._parse_ckpt_path()
+
+    def _keep_inside(self, folder: Path) -> None:
+        """Let loggers write below the run's folder, whatever its configuration says, which someone else may have
+        written."""
+        for logger in _as_list(self.settings.trainer.logger):
+            arguments = logger.get("init_args", {}) if isinstance(logger, Namespace) else {}
+            for name in FOLDERS:
+                place = arguments.get(name)
+                if isinstance(place, str) and not is_inside(place, folder):
+                    arguments[name] = str(folder)
+                    kind = str(logger.class_path).rpartition(".")[2]
+                    rank_zero_info(f"{kind} wrote to {place}, outside of the run's folder. It goes on in {folder}.")
 
     @property
     def _run_folder(self) -> Path:

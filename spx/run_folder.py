@@ -21,6 +21,8 @@ SETTINGS_FILE = "study.json"
 BEST_CHECKPOINT = "checkpoints/best.ckpt"
 LAST_CHECKPOINT = "checkpoints/last.ckpt"
 LOCK_FILE = ".lock"
+INSIDE = "inside"
+"""Value of --resume by which all that a run writes stays in its folder."""
 DAMAGED = "damaged"
 """Beside the runs: folder of those that a study set aside."""
 
@@ -88,14 +90,15 @@ def resume_arguments(folder: str | Path) -> list[str]:
             "Give one such as lightning_logs/actor/wide/version_0."
         )
     return [
-        *("fit", "--config", str(file), "--version", number, "--resume", "true"),
+        *("fit", "--config", str(file), "--version", number, "--resume", INSIDE),
         *("--name", place.parent.name, "--runs_dir", str(place.parents[2])),
     ]
 
 
 def resume_command(folder: str | Path) -> str:
     """What to type to go on with the run by a configuration that is one's own code."""
-    return f"spx {shlex.join(resume_arguments(folder))}"
+    arguments = ["true" if argument == INSIDE else argument for argument in resume_arguments(folder)]
+    return f"spx {shlex.join(arguments)}"
 
 
 def check_writable(folder: str | Path, option: str = "--runs_dir") -> None:

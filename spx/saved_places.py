@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+FOLDERS = ("dirpath", "path", "save_dir", "root_dir", "dir", "default_root_dir", "exclude_batches_path")
+"""Parameters that say where something is written."""
+
 
 class Refused(Exception):  # noqa: N818 - no failure of its own: the caller says which file it is about
     """What of a configuration isn't allowed."""
@@ -23,9 +26,16 @@ def check_inside(value: Any, where: str, folder: Path) -> None:
     """
     if not isinstance(value, str) or "://" in value or "::" in value:
         raise Refused(f"{where} is {shown(value)}, no path of this machine")
-    for place in (value, os.path.expandvars(os.path.expanduser(value))):
-        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder)):
-            raise Refused(f"{where} is {shown(value)}, outside of the run's folder")
+    if not is_inside(value, folder):
+        raise Refused(f"{where} is {shown(value)}, outside of the run's folder")
+
+
+def is_inside(value: str, folder: Path) -> bool:
+    """Whether a path is the folder's or below it, as it is and as a logger may expand it; links are followed."""
+    places = (value, os.path.expandvars(os.path.expanduser(value)))
+    if "://" in value or "::" in value:
+        return False
+    return all(Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder)) for place in places)
 
 
 def check_label(value: str, where: str) -> None:

@@ -17,15 +17,13 @@ import yaml
 from spx.errors import ConfigError
 from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, resume_command
-from spx.saved_places import Refused, check_file_name, check_inside, check_label, check_links, cut, shown
+from spx.saved_places import FOLDERS, Refused, check_file_name, check_inside, check_label, check_links, cut, shown
 from spx.saved_state import check_state
 from spx.signatures import is_plain_type, parameters_of, spellings
 
 PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "ckpt_path", "return_predictions")
 """Settings of the command that are a word or a number; the first ones are given anew by `spx resume`."""
 
-FOLDERS = ("dirpath", "path", "save_dir", "root_dir", "dir", "default_root_dir", "exclude_batches_path")
-"""Parameters that say where something is written."""
 FILE_NAMES = ("filename",)
 """Parameters that follow a folder's, and may have parts to be filled in: {epoch:02d}."""
 LABELS = ("name", "version", "sub_dir", "project", "id", "experiment_name", "run_id", "experiment_key")
@@ -79,10 +77,15 @@ def check_saved(folder: str | Path) -> None:
 
 
 class _Check:
-    """Walks through the settings of the run in `folder`."""
+    """Walks through the settings of the run in `folder`.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Args:
+        folder: of the run.
+        places_are_kept: whether someone else sees to it that folders are inside of the run's.
+    """
+
+    def __init__(self, folder: Path, places_are_kept: bool = False):
+        self.folder, self.places_are_kept = folder, places_are_kept
 
     def settings(self, settings: dict[Any, Any]) -> None:
         """All of `config.yaml`."""
@@ -138,7 +141,8 @@ class _Check:
         callbacks = [*callbacks, *_found(known, CALLBACKS)]
         checks = self.of_signature(Trainer)
         checks["callbacks"] = self.several(callbacks)
-        checks["logger"] = self.several(_found(loggers, LOGGERS), (None, True, False))
+        anywhere = _Check(self.folder, places_are_kept=True)  # the command line brings them back (`--resume inside`)
+        checks["logger"] = anywhere.several(_found(loggers, LOGGERS), (None, True, False))
         checks["profiler"] = self.several(_found(profilers, PROFILERS), (None, *NAMED_PROFILERS))
         checks["accelerator"] = self.word("auto", "gpu", *AcceleratorRegistry.available_accelerators())
         checks["strategy"] = self.word("auto", *StrategyRegistry.available_strategies())
@@ -220,7 +224,7 @@ class _Check:
             if value is not None and not plain and not isinstance(value, bool | int | float):
                 raise Refused(f"{where} is {shown(value)}, and may only be null or what it is by default")
             _check_nested(value, where)
-            if name in FOLDERS and value is not None:
+            if name in FOLDERS and value is not None and not self.places_are_kept:
                 return check_inside(value, where, self.folder)
             if name in LABELS and isinstance(value, str):
                 return check_label(value, where)

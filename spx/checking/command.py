@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from spx.arguments import CommandParser
 from spx.checking.recipe import MOST_TRAINING_NODES, NUM_LAYERS, recipe_for
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
@@ -40,7 +41,7 @@ def check_main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("spx check", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("spx check", description=__doc__, allow_abbrev=False)
     parser.add_argument("dataset", help="path of your own graph (docs/own-data.md), or the name of a published one")
     parser.add_argument("--facts", action="store_true", help="only read and report, without the trial runs")
     parser.add_argument("--data_dir", default="data", help="folder of the published datasets")

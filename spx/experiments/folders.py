@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from spx.errors import ArtifactError, ConfigError
 from spx.files import reason
-from spx.run_folder import BEST_CHECKPOINT, DAMAGED, LAST_CHECKPOINT, LOCK_FILE, SCORES_FILE, version_numbers
+from spx.run_folder import BEST_CHECKPOINT, DAMAGED, LAST_CHECKPOINT, LOCK_FILE, SCORES_FILE, claim_version
 
 STUDY_LOCK = ".study.lock"
 """Held by a study from before a run's settings are written until its process has ended: that takes `LOCK_FILE` late."""
@@ -21,27 +21,6 @@ CHUNK_BYTES = 1 << 24
 TENSORS = ("indptr", "source", "edge_type", "scores")
 """Of a score file, in the order that its fingerprint takes them."""
 DTYPES = {"I64": "torch.int64", "I32": "torch.int32", "U8": "torch.uint8", "F32": "torch.float32"}
-
-
-def claim_version(folder: Path) -> Path:
-    """Make the next free `version_N`; two studies at once never get the same.
-
-    Raises:
-        ConfigError: the folder can't be written.
-    """
-    number = max(version_numbers(folder), default=-1) + 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                (run := folder / f"version_{number}").mkdir()
-                return run
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise ConfigError(
-            f"The folder {folder} can't be written: {reason(error)}. Choose another with --runs_dir."
-        ) from error
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """`spx results`: the tables of `docs/results.md`, made from the summaries of finished studies."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spx.arguments import CommandParser
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE
 from spx.experiments.report import DASH, number, published_text, share_text, test_text
@@ -80,7 +80,7 @@ def results_main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SpxError: see `write_results`.
     """
-    parser = argparse.ArgumentParser("spx results", description=__doc__, allow_abbrev=False)
+    parser = CommandParser("spx results", description=__doc__, allow_abbrev=False)
     parser.add_argument("--runs_dir", default="lightning_logs", help="folder of the runs")
     parser.add_argument("--page", default="docs/results.md", help="file to rewrite")
     settings = parser.parse_args(argv)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from spx.arguments import CommandParser
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, Plan, Stage, Study, make_plan
 from spx.experiments.report import print_report
@@ -92,7 +93,7 @@ def _read_record(folder: Path, tested: bool) -> Record:
 def make_parser() -> argparse.ArgumentParser:
     """The options of `spx study`, which are those of `Study`."""
     defaults = Study("")
-    parser = argparse.ArgumentParser("spx study", description=__doc__, epilog=EPILOG, allow_abbrev=False)
+    parser = CommandParser("spx study", description=__doc__, epilog=EPILOG, allow_abbrev=False)
     parser.add_argument("dataset", help="name of a folder in the configurations' folder, or path of your own graph")
     parser.add_argument("--seeds", type=int, nargs="+", default=defaults.seeds, help="each seed is a run")
     parser.add_argument("--splits", type=int, nargs="+", default=defaults.splits, help="each split is a run per seed")

@@ -67,7 +67,7 @@ class ArtifactHeader:
     width: int
     num_heads: int
     metric: str
-    val_metric: float
+    val_metric: float | None
     epoch: int
     temperature: float
     fingerprint: str = ""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spx.arguments import CommandParser
 from spx.inference import BATCH_SIZE, DRAWS
 
 RUN_FOLDER = "a finished run, such as lightning_logs/actor/wide/version_0, or a .ckpt file of it"
@@ -50,7 +51,7 @@ def export_main(argv: Sequence[str] | None = None) -> None:
 
 def make_predict_parser() -> argparse.ArgumentParser:
     """The options of `spx predict RUN_FOLDER`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "spx predict",
         description="Predict the nodes of a run's graph, with the network of that run.",
         allow_abbrev=False,
@@ -83,7 +84,7 @@ def make_predict_parser() -> argparse.ArgumentParser:
 
 def make_export_parser() -> argparse.ArgumentParser:
     """The options of `spx export`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "spx export", description="Write a run's network as model.safetensors and model.json.", allow_abbrev=False
     )
     parser.add_argument("run_folder", help=RUN_FOLDER)

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from spx.graph.scores import read_header
 from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.naming import file_stamps, is_path
 from spx.nn.export import NETWORKS
+from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
 from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
 
@@ -108,6 +110,7 @@ def build_data(
         settings["scores"] = _score_file(files, settings, scores)
     elif scores is not None:
         raise ConfigError(f"The run {files.folder} trains on the whole graph and uses no scores. Leave them out.")
+    _check_types(files, kind, settings)
     try:
         data = kind(**settings)
     except (TypeError, AttributeError) as error:
@@ -145,6 +148,15 @@ def _known_class(files: RunFiles, part: str, known: dict[str, type]) -> Any:
     return known[name]
 
 
+def _check_types(files: RunFiles, kind: type, settings: dict[str, Any]) -> None:
+    for name, (annotation, _) in parameters_of(kind).items():
+        if name in settings and not fits(settings[name], annotation):
+            raise ArtifactError(
+                f"{files.settings_file} gives {name} = {str(settings[name])[:50]!r} to {kind.__name__}, which is of "
+                "another type. Restore it from a copy, or run anew."
+            )
+
+
 def _present(files: RunFiles, path: Any) -> str:
     """The path where it lies now; as it is if it lies nowhere."""
     return str(next(iter(files.locate(str(path))), path))
@@ -167,7 +179,7 @@ def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | N
     if given is None and recorded is None:
         return None  # ResampledGraphData looks for the newest
     places = [Path(given)] if given is not None else files.locate(str(recorded))
-    found = [place for place in places if place.is_file()]
+    found = [place for place in places if os.path.isfile(place)]  # other than pathlib's, never raises
     mend = f"Give the right one: --scores PATH, or spx.load({str(files.folder)!r}, scores=PATH)."
     if not found:
         raise ArtifactError(f"There is no score file {given or recorded}, which the run {files.folder} uses. {mend}")

@@ -61,11 +61,11 @@ def read_run(folder: str | Path, checkpoint: str | Path = "best") -> RunFiles:
         ConfigError: two checkpoints are given.
     """
     folder = Path(folder).expanduser()
-    if folder.is_file() and folder.suffix == ".ckpt":
+    if os.path.isfile(folder) and folder.suffix == ".ckpt":  # other than pathlib's, never raises
         if checkpoint != "best":
             raise ConfigError(f"Two checkpoints are given, {folder} and {checkpoint}. Leave the second out.")
         return _run_of_checkpoint(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ArtifactError(f"There is no folder {folder}. Give a run's, such as {EXAMPLE}, or a .ckpt file.")
     if not (folder / CONFIG_FILE).is_file():
         return _described_run(_checkpoint_in(folder, checkpoint), folder)
@@ -89,7 +89,7 @@ def _run_of_checkpoint(path: Path) -> RunFiles:
 def _checkpoint_in(folder: Path, checkpoint: str | Path) -> Path:
     """Of a folder without settings: "best" is its only checkpoint, if none has that name."""
     path = folder / {"best": BEST_CHECKPOINT, "last": LAST_CHECKPOINT}.get(str(checkpoint), checkpoint)
-    if path.is_file() or checkpoint != "best":
+    if os.path.isfile(path) or checkpoint != "best":
         return path
     found = sorted([*folder.glob("checkpoints/*.ckpt"), *folder.glob("*.ckpt")])
     if len(found) == 1:
@@ -149,11 +149,11 @@ def find_checkpoint(files: RunFiles, checkpoint: str | Path = "best") -> Path:
     if checkpoint == "best":
         best = files.folder / BEST_CHECKPOINT
         places = [best] if best.is_file() else files.locate(str(files.record.get("checkpoint") or BEST_CHECKPOINT))
-        if not places or not places[0].is_file():
+        if not places or not os.path.isfile(places[0]):
             raise _unfinished(files.folder, BEST_CHECKPOINT)
         return places[0]
     path = files.folder / LAST_CHECKPOINT if checkpoint == "last" else Path(checkpoint).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ArtifactError(f"There is no checkpoint {path}. Give 'best', 'last', or the path of a .ckpt file.")
     return path
 

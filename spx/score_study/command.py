@@ -11,6 +11,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from spx.arguments import OneLineErrors
 from spx.data import AugmentedGraphData
 from spx.errors import ConfigError
 from spx.experiments.runs import StageError
@@ -32,9 +33,13 @@ LISTS = ("--scores", "--widths", "--seeds", "--graphs", "--ks")
 GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
 
 
+class AnalyzeParser(OneLineErrors, ArgumentParser):
+    """jsonargparse's parser, whose errors are raised as one sentence in place of a page of usage."""
+
+
 def make_parser() -> ArgumentParser:
     """The options of `spx analyze`, which are those of `ScoreStudy`."""
-    parser = ArgumentParser(prog="spx analyze", description=DESCRIPTION)
+    parser = AnalyzeParser(prog="spx analyze", description=DESCRIPTION)
     parser.add_argument("--config", action="config", help="file of settings, such as configs/actor/analysis.yaml")
     parser.add_class_arguments(ScoreStudy)
     return parser

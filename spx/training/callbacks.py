@@ -104,7 +104,7 @@ class BestCheckpoint(ModelCheckpoint):
 
         best = moved(state_dict["best_model_path"])
         if not Path(best).is_file():
-            return state_dict
+            return {**state_dict, "best_k_models": {}}  # Lightning would remove an older best, wherever that is
         here = {"dirpath": self.dirpath, "best_model_path": best}
         here |= {name: moved(state_dict[name]) for name in ("kth_best_model_path", "last_model_path")}
         here["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}

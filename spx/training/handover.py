@@ -1,6 +1,7 @@
 """The hand-over from stage 1 to stage 2: the estimator's scores as one file, whether or not its graph is split."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -46,9 +47,9 @@ class ScoreHandover(Callback):
         Raises:
             ConfigError: another file, or a folder, lies there.
         """
-        path = Path(self.path) if self.path else None
-        if stage == "fit" and path and path.exists() and (path.is_dir() or _fingerprint_in(path) is None):
-            raise ConfigError(f"handover.path is {path}, which holds something else than scores. Choose another.")
+        there = stage == "fit" and self.path and os.path.lexists(self.path)
+        if there and _fingerprint_in(Path(self.path)) is None:
+            raise ConfigError(f"handover.path is {self.path}, which holds something else than scores. Choose another.")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         kept = best_checkpoint(trainer)

@@ -5,8 +5,8 @@ Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `trai
 """
 
 import math
+import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning as L
@@ -140,7 +140,7 @@ class NodeTask(L.LightningModule):
         if self._trainer is None:
             return
         path = self._trainer.ckpt_path
-        if path is not None and Path(path).is_file():
+        if path is not None and os.path.isfile(path):
             check_file(path)  # a Trainer that isn't of the command line reads it without
         if isinstance(self._trainer.datamodule, GraphData):
             check_checkpoint(checkpoint, self._trainer.datamodule, self._trainer.state.fn.value)
@@ -238,7 +238,8 @@ class NodeTask(L.LightningModule):
         ranked = self.metric_name == "roc_auc"
         if size or ranked:  # a rank may have no node: accuracy can't take none, a ranking has to gather something
             metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
-        on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "prog_bar": True}
+        # A float: over ranks Lightning takes the mean of the counts in their own type, and would cut off its fraction
+        on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": float(size), "prog_bar": True}
         self.log(f"{part}/loss", loss, sync_dist=True, **on_epoch)
         self.log(f"{part}/{self.metric_name}", metric, **on_epoch)
 
