@@ -79,3 +79,15 @@ def test_a_fit_that_fails_before_it_begins_leaves_no_folder(stages: Stages, home
         main(["fit", "--config", "wide.yaml", "--runs_dir", "runs"])
     assert caught.value.code == 2, "there are no scores"
     assert not list((home / "runs/toy/wide").iterdir())
+
+
+def test_weights_and_biases_offline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="the package wandb isn't installed")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logger = ["--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
+    logger += ["--trainer.logger.save_dir", "elsewhere"]
+    main(["fit", "--config", "estimator.yaml", "--runs_dir", "runs", *logger])
+    main(["fit", "--config", "wide.yaml", "--runs_dir", "runs", "--then_test", "true", *logger])
+    assert read(home / "runs/toy/wide/version_0")["test"] is not None
+    assert list((home / "elsewhere").rglob("*.wandb"))
+    assert {path.name for path in home.iterdir() if not path.name.endswith(".yaml")} == {"runs", "elsewhere"}
