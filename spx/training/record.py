@@ -114,6 +114,7 @@ class RunRecord(Callback):
             **self._identity(trainer, pl_module),
             "val": best,
             "test": None,
+            "partial": self._in_part("val", trainer.num_val_batches, trainer.val_dataloaders),
             "epochs": trainer.current_epoch,
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
             "seconds": self._seconds(),
@@ -133,8 +134,18 @@ class RunRecord(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = trainer.callback_metrics.get(f"test/{pl_module.metric_name}")
         self._record = {**(self._record or self._identity(trainer, pl_module))}
+        in_part = self._in_part("test", trainer.num_test_batches, trainer.test_dataloaders)
+        self._record["partial"] = [*self._record.get("partial", []), *in_part]
         self._record["test"] = None if value is None or not value.isfinite() else float(value)  # JSON knows no nan
         self._write(trainer, pl_module)
+
+    @staticmethod
+    def _in_part(part: str, num_batches: list[int | float], loader: Any) -> list[str]:
+        """The part's name where only some of its batches were judged (`limit_test_batches`), which a line says."""
+        if loader is None or sum(num_batches) >= len(loader):
+            return []
+        rank_zero_info(f"The {part} figure is over {sum(num_batches)} of {len(loader)} batches alone.")
+        return [part]
 
     def _identity(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         data: GraphData = trainer.datamodule

@@ -169,3 +169,13 @@ def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: py
     assert all(seconds >= 0.2 for seconds in logged["resampling_seconds"])
     for whole, part in zip(logged["epoch_seconds"], logged["resampling_seconds"], strict=True):
         assert whole > part
+
+
+def test_figures_over_a_part_of_the_batches_are_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = resampled(eval_batch_size=10)
+    run = train(tmp_path, wide(), data, epochs=1, test=True, limit_val_batches=2, limit_test_batches=1)
+    assert read(run)["partial"] == ["val", "test"]
+    said = [record.getMessage() for record in caplog.records]
+    assert "The val figure is over 2 of 3 batches alone." in said
+    assert "The test figure is over 1 of 2 batches alone." in said
+    assert read(train(tmp_path / "whole", wide(), resampled(eval_batch_size=10), epochs=1, test=True))["partial"] == []
