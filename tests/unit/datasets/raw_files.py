@@ -56,7 +56,7 @@ def write_actor(data_dir: Path) -> Known:
 
 
 def write_heterophilous(data_dir: Path, name: str = "minesweeper", num_nodes: int = 30) -> Known:
-    known = graph(num_nodes)
+    known = graph(num_nodes, num_classes=2 if name in ("minesweeper", "tolokers", "questions") else 3)
     masks = {f"{part}_masks": mask for part, mask in known.masks.items()}
     file = _folder(data_dir / "HeterophilousGraphDataset" / name / "raw") / f"{name}.npz"
     np.savez_compressed(file, node_features=known.x, node_labels=known.y, edges=known.edges, **masks)

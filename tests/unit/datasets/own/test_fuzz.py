@@ -19,7 +19,7 @@ from .samples import NUM_NODES, arrays, masks, ring, write_folder
 
 IDS = [str(number) for number in range(NUM_NODES)]
 CELLS = [("train", "val", "test", "")[number % 4] for number in range(NUM_NODES)]
-SEVERAL = {f"label:{name}": [str(number % 2) for number in range(NUM_NODES)] for name in "ab"}
+SEVERAL = {f"label:{name}": [str(number // 4 % 2) for number in range(NUM_NODES)] for name in "ab"}
 
 
 def folder_of_names(folder: Path) -> list[Path]:

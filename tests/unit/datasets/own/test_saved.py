@@ -89,7 +89,8 @@ def test_masks_are_columns(tmp_path: Path, columns: slice | int) -> None:
 def test_kinds_of_tensors(tmp_path: Path) -> None:
     x = torch.ones(NUM_NODES, 2, dtype=torch.bfloat16, requires_grad=True)
     assert torch.equal(read(save(tmp_path, data(x=x, y=data().y[:, None].half()))).x, torch.ones(NUM_NODES, 2))
-    assert read(save(tmp_path, data(y=torch.ones(NUM_NODES, 3)))).task == "multilabel"
+    several = torch.arange(3 * NUM_NODES).view(-1, 3).fmod(2).float()
+    assert read(save(tmp_path, data(y=several))).task == "multilabel"
     assert read(save(tmp_path, data(x=data().x.t().contiguous().t()))).x[1].tolist() == data().x[1].float().tolist()
 
 

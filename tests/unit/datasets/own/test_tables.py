@@ -94,7 +94,7 @@ def test_types_of_parquet_that_are_no_ids_or_labels(
 
 
 def test_several_labels(tmp_path: Path) -> None:
-    gap = {**SEVERAL, "label:sad": ["1", "", *["0"] * 28], "label:funny": ["0", "", *["1"] * 28]}
+    gap = {**SEVERAL, "label:sad": ["1", "", *["0", "1"] * 14], "label:funny": ["0", "", *["1", "0"] * 14]}
     dataset = read(write_folder(tmp_path, **gap))
     assert (dataset.task, dataset.metric, dataset.class_names) == ("multilabel", "roc_auc", ("funny", "sad"))
     assert dataset.y[:3].tolist() == [[0, 1], [0, 0], [1, 0]]
