@@ -1,5 +1,6 @@
 """A small random graph in place of a dataset's files, and score files for it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,21 @@ from spx.datasets import NodeDataset, OwnSettings, Split
 from spx.errors import DatasetError
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 
+MOST_WORKERS = 8  # each holds torch and Lightning, and so does the server that it forks from
+
 NUM_NODES, NUM_FEATURES = 90, 5
 TASKS = {
     "toy": ("multiclass", "accuracy", 3),
     "toy-binary": ("multiclass", "roc_auc", 2),
     "toy-labels": ("multilabel", "roc_auc", 4),
 }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means: a worker for each core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def toy_dataset(
@@ -35,6 +45,12 @@ def toy_dataset(
     order = torch.randperm(NUM_NODES, generator=generator.manual_seed(10 * split + len(protocol)))
     parts = Split(*(part.sort().values for part in order.split((40, 30, 20))))
     return NodeDataset(name, protocol, x, edge_index, y, parts, split, num_classes, task, metric)
+
+
+@pytest.fixture(params=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each device that is here."""
+    return torch.device(request.param)
 
 
 @pytest.fixture(scope="session")
