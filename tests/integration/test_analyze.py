@@ -154,6 +154,7 @@ def test_the_same_command_again_trains_nothing(home: Path, report: Path, capsys:
     assert pl.read_csv(home / "again" / "tables" / "claims.csv").equals(before)
 
 
+@pytest.mark.full
 def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     files = [str(run) for run in sorted(runs.glob("analysis-graph-w*/version_*"))]
@@ -164,6 +165,7 @@ def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     assert "was not measured" in (home / "files" / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_a_wide_network_of_ones_own(home: Path, report: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     files = [str(run / "scores.safetensors") for run in sorted(runs.glob("analysis-augmented-w*/version_*"))]

@@ -82,6 +82,7 @@ def test_killed_while_parsing_a_dataset_the_next_run_parses_it_anew(tmp_path: Pa
     assert not list(processed.parent.glob(".staging-*")), "the killed run's scratch folder"
 
 
+@pytest.mark.full
 def test_two_at_once_on_one_dataset_folder(tmp_path: Path) -> None:
     write_minesweeper(tmp_path)
     load = """
