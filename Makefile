@@ -100,8 +100,9 @@ analyze-mine: $(READY)
 	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
 	@set -f; $(call ANALYZE,--dataset "$$DATASET")
 
-# Threads in each of several processes would only wait for one another
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+# A file's tests stay together, for what they share is made once a process; the longest files are the first by name.
+# Threads in each of several processes would only wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: lint  ## Lint, then the tests of every day: at most three minutes on two cores
 	@$(PYTEST) -m 'not full'

@@ -14,7 +14,6 @@ from spx.files import read_json
 from spx.graph.scores import load_scores
 
 RANKS = [2, pytest.param(3, marks=pytest.mark.full)]
-pytestmark = pytest.mark.xdist_group("ranks")  # the runs that are compared are made once
 SETTINGS = ("--trainer.precision", "64-true", "--trainer.max_epochs", "10", "--model.dropout", "0")
 WIDE = ("--model.norm", "none", "--data.batch_size", "50", "--then_test", "true")
 

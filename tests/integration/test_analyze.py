@@ -16,8 +16,6 @@ from spx.__main__ import main
 from .conftest import Stages
 from .processes import run_spx
 
-pytestmark = pytest.mark.xdist_group("analyze")  # its study is made once
-
 CONFIGS = Path(__file__).parents[2] / "configs"
 Refused = Callable[..., str]
 

@@ -12,8 +12,6 @@ import torch
 
 from .processes import run_spx, start_spx, wait_for, write_graph, write_own_configs
 
-pytestmark = pytest.mark.xdist_group("resume")  # its two whole fits are made once
-
 EPOCHS = 80
 
 
