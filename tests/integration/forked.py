@@ -14,7 +14,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
-PRELOAD = ["spx.cli", "spx.training", "spx.checking.command", "spx.inference.command", "torch.distributed"]
+PRELOAD = [
+    *("spx.cli", "spx.training", "spx.checking.command", "spx.inference.command"),
+    *("numba", "torch.distributed", "torch.utils.tensorboard"),  # what a fit imports when it needs it
+]
 
 
 def server() -> multiprocessing.context.BaseContext:
