@@ -47,12 +47,12 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 .DEFAULT_GOAL := help
 BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction ablation
 
-.PHONY: help demo ddp-demo mine test lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
+.PHONY: help demo ddp-demo mine test test-all lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%)
 
 help:  ## This list
 	@echo 'Targets:'
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1|\2/' | \
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
 		awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 	@echo
 	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
@@ -100,8 +100,15 @@ analyze-mine: $(READY)
 	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
 	@set -f; $(call ANALYZE,--dataset "$$DATASET")
 
-test: lint  ## Lint, then all tests
-	@$(BIN)/python -m pytest
+# A file's tests stay together, for what they share is made once a process; the longest files are the first by name.
+# Threads in each of several processes would only wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test: lint  ## Lint, then the tests of every day: at most three minutes on two cores
+	@$(PYTEST) -m 'not full'
+
+test-all: lint  ## Lint, then all tests, also those marked full: at most eight minutes
+	@$(PYTEST)
 
 lint: $(READY)  ## Check style and formatting
 	@$(BIN)/ruff check .

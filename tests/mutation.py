@@ -5,6 +5,13 @@ import random
 import zipfile
 from pathlib import Path
 
+import pytest
+
+
+def budget(few: int, many: int) -> pytest.MarkDecorator:
+    """A test takes `count`: few every day, many in full."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.full)])
+
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """The bytes after one to four flips, replacements, insertions, repeats, cuts, or numbers of extreme size."""

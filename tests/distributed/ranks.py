@@ -1,6 +1,5 @@
 """Functions run by several processes of one gloo group on this machine."""
 
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
@@ -10,11 +9,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from integration.forked import server
 
 
 def on_ranks(num_ranks: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What `function(rank, num_ranks, *arguments)`, a module's own, gave on each rank."""
-    multiprocessing.set_forkserver_preload(["spx.nn.network", "spx.data.resampled", "torch.distributed"])
+    server()
     with tempfile.TemporaryDirectory() as folder:
         mp.start_processes(_run, (num_ranks, folder, function, arguments), num_ranks, start_method="forkserver")
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(num_ranks)]

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from spx.files import read_json
 from spx.graph.scores import load_scores
 
-RANKS = [2, 3]
+RANKS = [2, pytest.param(3, marks=pytest.mark.full)]
 SETTINGS = ("--trainer.precision", "64-true", "--trainer.max_epochs", "10", "--model.dropout", "0")
 WIDE = ("--model.norm", "none", "--data.batch_size", "50", "--then_test", "true")
 
@@ -52,13 +52,20 @@ def fit(home: Path, name: str, ranks: int, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("ranks")
     write_own_configs(home, write_graph(home / "own.npz"))
-    for ranks in (1, *RANKS):
-        fit(home, "estimator", ranks, "--data.shard", "true")
-        scores = home / "runs1" / "own" / "estimator" / "version_0" / "scores.safetensors"
-        fit(home, "wide", ranks, *WIDE, "--data.scores", str(scores))
+    return home
+
+
+@pytest.fixture
+def runs(home: Path, ranks: int) -> Runs:
+    """Both stages with one process and with `ranks`, each made once."""
+    for number in (1, ranks):
+        if not (home / f"runs{number}").exists():
+            fit(home, "estimator", number, "--data.shard", "true")
+            scores = home / "runs1" / "own" / "estimator" / "version_0" / "scores.safetensors"
+            fit(home, "wide", number, *WIDE, "--data.scores", str(scores))
     return Runs(home)
 
 
@@ -84,31 +91,33 @@ def test_scores_are_those_of_one_process(runs: Runs, ranks: int) -> None:
     assert (its_header.epoch, its_header.temperature) == (header.epoch, header.temperature)
 
 
+@pytest.mark.parametrize("ranks", RANKS)
 @pytest.mark.parametrize("name", ["estimator", "wide"])
-def test_the_record_counts_the_whole_graph_and_every_process(runs: Runs, name: str) -> None:
-    alone, several = (read_json(runs.folder(name, ranks) / "run.json") for ranks in (1, 3))
+def test_the_record_counts_the_whole_graph_and_every_process(runs: Runs, name: str, ranks: int) -> None:
+    alone, several = (read_json(runs.folder(name, each) / "run.json") for each in (1, ranks))
     assert several["augmented_edges"] == alone["augmented_edges"]
-    assert (alone["devices"], several["devices"]) == (1, 3)
-    assert len(several["peak_rss_mb_of_ranks"]) == 3
+    assert (alone["devices"], several["devices"]) == (1, ranks)
+    assert len(several["peak_rss_mb_of_ranks"]) == ranks
     assert several["peak_rss_mb"] == max(several["peak_rss_mb_of_ranks"])
 
 
+@pytest.mark.parametrize("ranks", RANKS)
 @pytest.mark.parametrize("name", ["estimator", "wide"])
-def test_only_one_process_writes(runs: Runs, name: str) -> None:
+def test_only_one_process_writes(runs: Runs, name: str, ranks: int) -> None:
     """One run, with the files of a run on one process."""
 
-    def files(ranks: int) -> list[str]:
-        folder = runs.folder(name, ranks).parent
+    def files(number: int) -> list[str]:
+        folder = runs.folder(name, number).parent
         paths = (str(path.relative_to(folder)) for path in folder.rglob("*") if "events" not in path.name)
         return sorted(paths)
 
-    assert files(3) == files(1)
-    events = {ranks: len(list(runs.folder(name, ranks).glob("events*"))) for ranks in (1, 3)}
-    assert events[3] == events[1]
-    assert yaml.safe_load((runs.folder(name, 3) / "config.yaml").read_text())["trainer"]["devices"] == "3"
+    assert files(ranks) == files(1)
+    alone, several = (len(list(runs.folder(name, each).glob("events*"))) for each in (1, ranks))
+    assert several == alone
+    assert yaml.safe_load((runs.folder(name, ranks) / "config.yaml").read_text())["trainer"]["devices"] == str(ranks)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
     """Ranked by ROC-AUC, and by accuracy. Neither part's number of nodes is a multiple of the ranks'."""
     with np.load(write_graph(tmp_path / "random.npz")) as file:
@@ -153,6 +162,7 @@ def write_few(home: Path, labels: str) -> None:
     (home / "plus.yaml").write_text(yaml.safe_dump({**wide, "name": "plus"}))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", list(FEW))
 def test_more_ranks_than_nodes_to_judge(tmp_path: Path, name: str) -> None:
     """The third of three ranks judges none; in stage 2 its share of the last batch, of two nodes, is none too."""

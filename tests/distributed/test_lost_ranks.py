@@ -54,6 +54,7 @@ def weights(run: Path, name: str = "best") -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
 
 
+@pytest.mark.full
 def test_a_killed_rank_ends_the_run_which_goes_on_with_another_number_of_ranks(home: Path) -> None:
     epochs = ("--trainer.max_epochs", "25")
     process = start_spx(*FIT, *epochs, "--name", "killed", *DDP, "2", cwd=home)
@@ -76,7 +77,7 @@ def test_a_killed_rank_ends_the_run_which_goes_on_with_another_number_of_ranks(h
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.full), 1])
 def test_an_exception_on_one_rank_leaves_no_process_behind(home: Path, rank: int) -> None:
     script = home / "faulty.py"
     script.write_text(FAILS_ON_ONE_RANK.format(rank=rank))

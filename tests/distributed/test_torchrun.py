@@ -33,6 +33,7 @@ def on_two_machines(home: Path, *arguments: str) -> None:
     assert [agent.returncode for agent in agents] == [0, 0], outputs
 
 
+@pytest.mark.full
 def test_two_nodes_are_as_one_process(tmp_path: Path) -> None:
     write_own_configs(tmp_path, write_graph(tmp_path / "own.npz"))
     wide = (*SETTINGS, "--model.norm", "none", "--data.batch_size", "60", "--then_test", "true")

@@ -1,6 +1,7 @@
 """Files whose bytes were changed, cut or stretched: read as they were, or refused with one of our own errors.
 
 Tables, .npz and .pt files of one's own are in `tests/unit/datasets/own/test_fuzz.py`. Seeded, so a failure repeats.
+A few mutants every day, which are the first of the many.
 """
 
 import random
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from mutation import mutated
+from mutation import budget, mutated
 
 import spx
 from spx.cli import FROM_DATA, read_hyper_parameters
@@ -47,7 +48,8 @@ def data(toy) -> AugmentedGraphData:
     return AugmentedGraphData("toy", expander_degree=2)
 
 
-def test_score_files(data: AugmentedGraphData, write_scores, tmp_path: Path) -> None:
+@budget(90, 900)
+def test_score_files(count: int, data: AugmentedGraphData, write_scores, tmp_path: Path) -> None:
     whole = write_scores(tmp_path / "scores.safetensors", data)
     expected, _ = load_scores(whole)
     drawn = ResampledGraphData("toy", k=[2], scores=str(whole)).draw(0)[0]
@@ -58,15 +60,18 @@ def test_score_files(data: AugmentedGraphData, write_scores, tmp_path: Path) -> 
         assert scores.scores_LM.equal(expected.scores_LM), "damaged, but taken for whole"
         assert ResampledGraphData("toy", k=[2], scores=str(path)).draw(0)[0].neighbors.equal(drawn.neighbors)
 
-    assert read_mutants(whole, read, 900, tmp_path) > 850
+    assert read_mutants(whole, read, count, tmp_path) > 0.94 * count
 
 
-def test_score_files_whose_fingerprint_was_made_anew(data: AugmentedGraphData, write_scores, tmp_path: Path) -> None:
+@budget(60, 300)
+def test_score_files_whose_fingerprint_was_made_anew(
+    count: int, data: AugmentedGraphData, write_scores, tmp_path: Path
+) -> None:
     """What an attacker would do: the content is odd, but the file is consistent."""
     rng, graph = random.Random(3), data.graph
     path, refused = tmp_path / "scores.safetensors", 0
     fields = {name: tensor.clone() for name, tensor in graph._asdict().items()}
-    for _ in range(300):
+    for _ in range(count):
         changed = {name: tensor.clone() for name, tensor in fields.items()}
         name = rng.choice(list(changed))
         value = rng.choice([0, 1, 3, 89, 90, 255] if name == "edge_type" else [-1, 0, 1, 89, 90, 2**31 - 1, -(2**31)])
@@ -81,10 +86,11 @@ def test_score_files_whose_fingerprint_was_made_anew(data: AugmentedGraphData, w
             assert int(table.neighbors.max()) < graph.num_nodes
         except SpxError:
             refused += 1
-    assert refused > 100
+    assert refused > count / 3
 
 
-def test_checkpoints(tmp_path: Path) -> None:
+@budget(80, 400)
+def test_checkpoints(count: int, tmp_path: Path) -> None:
     whole = tmp_path / "whole.ckpt"
     state = {"a": torch.randn(20, 4), "b": torch.arange(5)}
     WholeFileIO().save_checkpoint({"state_dict": state, "hyper_parameters": {"width": 8, "norm": "batch"}}, whole)
@@ -92,10 +98,11 @@ def test_checkpoints(tmp_path: Path) -> None:
     def read(path: Path) -> None:
         assert all(isinstance(name, str) for name in read_hyper_parameters(str(path)))
 
-    assert read_mutants(whole, read, 400, tmp_path) > 100
+    assert read_mutants(whole, read, count, tmp_path) > count / 4
 
 
-def test_dataset_caches_are_made_anew_or_read_as_they_were(tmp_path: Path, recwarn) -> None:
+@budget(80, 400)
+def test_dataset_caches_are_made_anew_or_read_as_they_were(count: int, tmp_path: Path, recwarn) -> None:
     graph = GraphTensors(torch.randn(30, 4), torch.randint(30, (2, 60)), torch.randint(3, (30,)))
     whole = tmp_path / "whole.safetensors"
     stamp = raw_stamp([], tmp_path)
@@ -106,7 +113,7 @@ def test_dataset_caches_are_made_anew_or_read_as_they_were(tmp_path: Path, recwa
         found = read_cache(path, stamp)
         assert found is None or all(one is None or one.equal(other) for one, other in zip(found, graph, strict=True))
 
-    assert read_mutants(whole, read, 400, tmp_path) == 0
+    assert read_mutants(whole, read, count, tmp_path) == 0
 
 
 RUN = {
@@ -132,8 +139,9 @@ def run(data: AugmentedGraphData, tmp_path: Path) -> Path:
     return folder
 
 
+@budget(30, 250)
 @pytest.mark.parametrize("name", ["config.yaml", "run.json", "checkpoints/best.ckpt"])
-def test_run_folders(run: Path, name: str, tmp_path: Path) -> None:
+def test_run_folders(count: int, run: Path, name: str, tmp_path: Path) -> None:
     spx.load(run).predict(draws=2)
     whole = tmp_path / f"whole{Path(name).suffix}"
     whole.write_bytes((run / name).read_bytes())
@@ -143,10 +151,11 @@ def test_run_folders(run: Path, name: str, tmp_path: Path) -> None:
         predictions = spx.load(run).predict(draws=2)
         assert predictions.probabilities.sum(1).allclose(torch.ones(1), atol=1e-4)
 
-    assert read_mutants(whole, read, 250, tmp_path) > 20
+    assert read_mutants(whole, read, count, tmp_path) > 0.08 * count
 
 
-def test_exports(data: AugmentedGraphData, tmp_path: Path) -> None:
+@budget(60, 300)
+def test_exports(count: int, data: AugmentedGraphData, tmp_path: Path) -> None:
     arguments = network_arguments(GraphTransformer, {**RUN["model"]["init_args"], "num_features": 5, "num_outputs": 3})
     config = NetworkConfig("GraphTransformer", arguments, "multiclass", ("a", "b", "c"))
     save_network(tmp_path / "export", GraphTransformer(**arguments), config)
@@ -158,5 +167,5 @@ def test_exports(data: AugmentedGraphData, tmp_path: Path) -> None:
             (tmp_path / "export" / name).write_bytes(mutant.read_bytes())
             load_network(tmp_path / "export")
 
-        assert read_mutants(whole, read, 300, tmp_path) > 50
+        assert read_mutants(whole, read, count, tmp_path) > count / 6
         (tmp_path / "export" / name).write_bytes(whole.read_bytes())

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutation import budget
 
 from spx.cli import FROM_DATA
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
@@ -21,7 +22,6 @@ from spx.graph.csr import EdgeType
 from spx.nn.objectives import log_probabilities, node_loss
 from spx.training import AttentionEstimator, NodeTask, Spexphormer
 
-EXAMPLES = 2000
 ODD_SHARES = [(0.5, 0.5, 0.0), (0.1, 0.1, 0.8), (2.0, -1.0, 0.0)]
 ODD_VALUES = [0.0, -1.0, 1e-45, 3.5, 1e15, 2e15, -1e30, math.nan, math.inf]
 
@@ -176,14 +176,15 @@ def _writer(write_scores):
     WRITE = write_scores
 
 
+@budget(60, 2000)
 @pytest.mark.filterwarnings("ignore")
-def test_graphs_and_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_graphs_and_settings(count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
     path, scores = folder / "graph.npz", folder / "scores.safetensors"
     ended = {"well": 0, "refused": 0}
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(arrays=graphs(), chosen=choices())
     def run(arrays: dict[str, np.ndarray], chosen: dict[str, Any]) -> None:
@@ -195,6 +196,6 @@ def test_graphs_and_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
             ended["refused"] += 1
 
     run()
-    assert ended["well"] > EXAMPLES / 10, ended
-    assert ended["refused"] > EXAMPLES / 10, ended
+    assert ended["well"] > count / 10, ended
+    assert ended["refused"] > count / 10, ended
     print(ended)

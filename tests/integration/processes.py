@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from .conftest import CONFIGS
+from .forked import run_forked
 
 NUM_NODES = 300
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -39,10 +40,14 @@ def write_own_configs(folder: Path, graph: Path) -> None:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
 
 
-def run_spx(*arguments: object, **settings: object) -> subprocess.CompletedProcess:
-    """Run the command to its end; with `cwd` and the like."""
-    command = [*SPX, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, **settings)
+def run_spx(*arguments: object, cwd: Path | str = ".") -> subprocess.CompletedProcess:
+    """Run the command to its end, in the folder `cwd`."""
+    return run_forked(["-m", "spx", *map(str, arguments)], ENVIRONMENT, cwd)
+
+
+def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess:
+    """Run some lines of Python to their end."""
+    return run_forked(["-c", code, *map(str, arguments)], ENVIRONMENT)
 
 
 def start_spx(*arguments: object, **settings: object) -> subprocess.Popen:

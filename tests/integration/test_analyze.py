@@ -14,6 +14,7 @@ import yaml
 from spx.__main__ import main
 
 from .conftest import Stages
+from .processes import run_spx
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Refused = Callable[..., str]
@@ -44,13 +45,19 @@ def write_field(data_dir: Path, num_nodes: int = 60) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small study through the command line, each run a process of its own: 2 widths x 2 seeds x 2 graphs, and a wide
-    network."""
+    """A small study through the command line, each run a process of its own (forked): 2 widths x 2 seeds x 2 graphs,
+    and a wide network."""
+
+    def start(_: object, command: list[str], run: Path) -> int:
+        ended = run_spx(*command)
+        (run / "fit.log").write_text(ended.stdout + ended.stderr)
+        return ended.returncode
+
     folder = tmp_path_factory.mktemp("study")
     write_field(folder / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("PYTHONPATH", str(CONFIGS.parent))  # the runs' processes import this checkout
+        patch.setattr("spx.experiments.parallel.Processes.start", start)
         shutil.copytree(CONFIGS / "minesweeper", folder / "configs" / "minesweeper")
         main(arguments())
         yield folder
@@ -145,6 +152,7 @@ def test_the_same_command_again_trains_nothing(home: Path, report: Path, capsys:
     assert pl.read_csv(home / "again" / "tables" / "claims.csv").equals(before)
 
 
+@pytest.mark.full
 def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     files = [str(run) for run in sorted(runs.glob("analysis-graph-w*/version_*"))]
@@ -155,6 +163,7 @@ def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     assert "was not measured" in (home / "files" / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_a_wide_network_of_ones_own(home: Path, report: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     files = [str(run / "scores.safetensors") for run in sorted(runs.glob("analysis-augmented-w*/version_*"))]

@@ -32,6 +32,7 @@ def test_each_benchmark_has_a_target_a_script_and_kept_results(name: str) -> Non
     assert {"cpu", "versions"} <= kept.keys()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", HEADLINES)
 def test_the_small_version_writes_its_table(name: str, tmp_path: Path) -> None:
     code = (

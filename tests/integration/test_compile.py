@@ -31,6 +31,7 @@ def fit_both_stages(runs_dir: str, *extra: str) -> None:
     main(["fit", *wide, "--runs_dir", runs_dir, *extra])
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not can_compile(), reason="torch.compile finds no compiler")
 def test_a_compiled_fit_gives_what_an_eager_one_gives(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By SGD: AdamW makes whole steps of gradients that are zero but for rounding, such as a bias's before a norm."""

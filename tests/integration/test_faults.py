@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .processes import ENVIRONMENT, run_spx, write_graph, write_own_configs
+from .processes import ENVIRONMENT, run_python, run_spx, write_graph, write_own_configs
 from .test_bad_input import RAW, write_minesweeper
 
 # Each writes `path` once; what they are handed by `sys.argv`: the path, and a number that the content depends on.
@@ -44,7 +44,10 @@ if fault == "killed":
 def write(
     kind: str, path: Path, number: int, fault: str = "", prefix: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess:
-    command = [*prefix, sys.executable, "-c", PRELUDE + WRITERS[kind], str(path), str(number), fault]
+    code, arguments = PRELUDE + WRITERS[kind], (str(path), str(number), fault)
+    if not prefix:
+        return run_python(code, *arguments)
+    command = [*prefix, sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
 
 
@@ -67,18 +70,19 @@ def test_killed_while_writing_the_old_file_stays(tmp_path: Path, kind: str) -> N
 def test_killed_while_parsing_a_dataset_the_next_run_parses_it_anew(tmp_path: Path) -> None:
     write_minesweeper(tmp_path)
     load = "from spx.datasets import load_dataset\nprint(load_dataset('minesweeper', path).num_nodes)\n"
-    command = [sys.executable, "-c", PRELUDE + load, str(tmp_path), "0"]
-    killed = subprocess.run([*command, "killed"], capture_output=True, env=ENVIRONMENT, timeout=120)
+    command = [PRELUDE + load, tmp_path, 0]
+    killed = run_python(*command, "killed")
     assert killed.returncode == -9
     processed = (tmp_path / RAW).parents[1] / "processed"
     assert not processed.exists() or not list(processed.glob("*.safetensors"))
-    again = subprocess.run([*command, ""], capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+    again = run_python(*command, "")
     assert (again.returncode, again.stdout) == (0, "40\n"), again.stderr
     assert "An earlier preparation of the dataset in" in again.stderr
     assert list(processed.glob("*.safetensors"))
     assert not list(processed.parent.glob(".staging-*")), "the killed run's scratch folder"
 
 
+@pytest.mark.full
 def test_two_at_once_on_one_dataset_folder(tmp_path: Path) -> None:
     write_minesweeper(tmp_path)
     load = """

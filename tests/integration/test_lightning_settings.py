@@ -57,6 +57,16 @@ WORK = [
     "--seed_everything true",
     "--seed_everything false",
 ]
+EVERY_DAY = {
+    "--trainer.logger false",
+    f"{TRAINER}ModelCheckpoint",
+    f"{TRAINER}StochasticWeightAveraging --trainer.callbacks.swa_lrs=0.01",
+    "--trainer.fast_dev_run true",
+    "--trainer.limit_val_batches 0",
+    "--trainer.max_steps 1",
+    "--trainer.precision bf16-mixed",
+}
+"""One of each way in which a setting reaches the run's folder or its record; the others are tried in full."""
 REFUSED = {
     f"{TRAINER}spx.training.callbacks.BestCheckpoint": "Set it with --checkpoint.*.",
     f"{TRAINER}spx.training.handover.ScoreHandover": "Set it with --handover.*.",
@@ -88,7 +98,9 @@ def fit(stage: str, settings: str, *more: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["estimator", "wide"])
-@pytest.mark.parametrize("settings", WORK)
+@pytest.mark.parametrize(
+    "settings", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.full) for name in WORK]
+)
 def test_a_setting_works(stages: Stages, home: Path, stage: str, settings: str) -> None:
     scores = ["--data.scores", str(stages.estimator / "scores.safetensors"), "--then_test", "true"]
     fit(stage, settings, *(scores if stage == "wide" else []))

@@ -64,6 +64,7 @@ def test_the_pages_commands(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "blue, dark: " in capsys.readouterr().out
 
 
+@pytest.mark.full
 def test_both_stages_and_predictions_in_one_command(folder: Path) -> None:
     study = ["study", "mygraph", "--predictions", "--extra=--trainer.max_epochs 20"]
     first = run_spx(*study, cwd=folder)

@@ -86,7 +86,11 @@ def assert_resumes(home: Home, runs: str, stage: str) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "more"),
-    [("estimator", []), ("wide", []), ("wide", ["--data.num_workers", 1])],
+    [
+        pytest.param("estimator", [], marks=pytest.mark.full),
+        ("wide", []),
+        pytest.param("wide", ["--data.num_workers", 1], marks=pytest.mark.full),
+    ],
     ids=["estimator", "wide", "wide with a worker"],
 )
 def test_a_fit_that_is_killed_and_resumed_ends_the_same(home: Home, stage: str, more: list) -> None:
@@ -96,7 +100,9 @@ def test_a_fit_that_is_killed_and_resumed_ends_the_same(home: Home, stage: str, 
     assert_resumes(home, runs, stage)
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
+)
 def test_a_fit_that_is_stopped_says_how_to_go_on(home: Home, stop: signal.Signals, code: int) -> None:
     runs = f"stopped{code}"
     ended, output = stop_fit(home, runs, "wide", stop)

@@ -36,6 +36,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         claim_version(tmp_path / "wide")
 
 
+@pytest.mark.full
 def test_fits_that_start_together_all_end(tmp_path: Path) -> None:
     write_own_configs(tmp_path, write_graph(tmp_path / "graph.npz"))
     fit = ["fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--trainer.max_epochs", 1]

@@ -4,6 +4,7 @@ in float64 to 1e-10."""
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -79,14 +80,22 @@ def dense_attention(leaves: Inputs, neighborhood: Neighborhood, temperature: flo
 
 
 @pytest.fixture(params=["compiled", "torch", "plain"])
-def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Attend:
-    """`attend` with weights, by each implementation."""
-    if request.param == "plain":
-        return plain_attend
-    module = {"compiled": cpu_attention, "torch": torch_attention}[request.param]
+def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, device: torch.device) -> Attend:
+    """`attend` with weights, by each implementation on each device; what goes in and comes out is on the CPU."""
+    if request.param == "compiled" and device.type != "cpu":
+        pytest.skip("these kernels are compiled for the CPU")
+    module = cpu_attention if request.param == "compiled" else torch_attention
     monkeypatch.setattr(row_attention, "implementation", lambda device, dtype: module)
     monkeypatch.setattr(torch_attention, "CHUNK_ELEMENTS", 80)  # several ranges of rows
-    return lambda *args: attend(*args, need_weights=True)
+    compute = plain_attend if request.param == "plain" else partial(attend, need_weights=True)
+
+    def on_device(query: Tensor, key: Tensor, value: Tensor, neighborhood: Neighborhood, *rest: Tensor | float):
+        there = type(neighborhood)(*(tensor.to(device) for tensor in neighborhood))
+        leaves = (tensor.to(device) for tensor in (query, key, value))
+        rest = (entry.to(device) if isinstance(entry, Tensor) else entry for entry in rest)
+        return tuple(result.cpu() for result in compute(*leaves, there, *rest))
+
+    return on_device
 
 
 def results(out: Tensor, weights: Tensor, leaves: Inputs) -> tuple[Tensor, ...]:

@@ -199,6 +199,7 @@ def test_a_killed_run_leaves_nothing_that_is_trusted(tmp_path: Path) -> None:
     assert scratch_folders(tmp_path) == []
 
 
+@pytest.mark.full
 def test_two_loads_at_once(tmp_path: Path) -> None:
     write_heterophilous(tmp_path)
     children = [start(tmp_path, "together") for _ in range(2)]

@@ -71,6 +71,7 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
+@pytest.mark.full
 def test_a_changed_part_makes_a_new_kernel_and_an_unchanged_one_is_found(copy: Copy) -> None:
     """The bound of the exponential lies in another file than the kernel: exp(8) + 1, then exp(2) + 1."""
 
@@ -100,6 +101,7 @@ def test_changed_noise_changes_what_is_drawn_and_dropped(copy: Copy) -> None:
     assert hits == "[0, 0]"
 
 
+@pytest.mark.full
 def test_other_options_of_the_compiler_make_other_kernels(copy: Copy) -> None:
     copy.run(SAMPLE_AND_DROP)
     copy.edit("rows.py", 'error_model="numpy"', 'error_model="python"')
@@ -163,6 +165,7 @@ def _fail(*_) -> None:
     raise OSError("no space left on device")
 
 
+@pytest.mark.full
 def test_a_package_that_cannot_be_written_keeps_its_kernels_elsewhere_or_nowhere(copy: Copy) -> None:
     blocked = copy.home / "spx" / "kernels" / "__pycache__"
     blocked.write_text("a file where the folder would be")

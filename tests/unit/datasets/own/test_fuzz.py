@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mutation import damage
+from mutation import budget, damage
 
 from spx.datasets import OwnSettings, check_dataset
 from spx.datasets.own import read_own
@@ -60,18 +60,9 @@ def saved(folder: Path) -> list[Path]:
     return [folder / "graph.pt"]
 
 
-@pytest.mark.parametrize(
-    ("make", "times"),
-    [
-        (folder_of_names, 450),
-        (folder_of_numbers, 450),
-        (folder_with_features, 250),
-        (npz, 350),
-        (npz_packed, 250),
-        (saved, 500),
-    ],
-)
-def test_damaged_files(make: Callable[[Path], list[Path]], times: int, tmp_path: Path) -> None:
+@budget(40, 500)
+@pytest.mark.parametrize("make", [folder_of_names, folder_of_numbers, folder_with_features, npz, npz_packed, saved])
+def test_damaged_files(count: int, make: Callable[[Path], list[Path]], tmp_path: Path) -> None:
     logging.disable()  # warnings of columns whose names were hit
     files = make(tmp_path / "graph")
     path = str(files[0] if len(files) == 1 else files[0].parent)
@@ -80,14 +71,14 @@ def test_damaged_files(make: Callable[[Path], list[Path]], times: int, tmp_path:
     rng = random.Random(make.__name__)
     outcomes = Counter()
     try:
-        for _ in range(times):
+        for _ in range(count):
             file = rng.choice(files)
             damage(file, rng)
             outcomes[outcome(path, OwnSettings(undirected=rng.random() < 0.3))] += 1
             file.write_bytes(whole[file])
     finally:
         logging.disable(logging.NOTSET)
-    assert outcomes["refused"] > times / 10
+    assert outcomes["refused"] > count / 10
     assert outcomes["read"] > 0, "the fuzz never gets past the door"
 
 
