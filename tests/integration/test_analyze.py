@@ -51,7 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PYTHONPATH", str(CONFIGS.parent))  # the runs' processes import this checkout
-        shutil.copytree(CONFIGS / "minesweeper", folder / "configs" / "minesweeper")
+        for name in ("base", "minesweeper"):
+            shutil.copytree(CONFIGS / name, folder / "configs" / name)
         main(arguments())
         yield folder
 
