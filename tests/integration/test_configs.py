@@ -15,7 +15,7 @@ from benchmarks.memory import LARGE, SIZES
 from spx.checking.recipe import recipe_for
 from spx.checking.settings import class_defaults, full_settings
 from spx.cli import TRAINER_DEFAULTS, SpxCLI
-from spx.configurations import BASE, OVERLAYS
+from spx.configurations import BASE, CONFIG_HELP, OVERLAYS
 from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import DATASETS, NodeDataset, Split
 from spx.errors import ConfigError
@@ -58,6 +58,9 @@ PUBLISHED_ESTIMATOR = {
     "ogbn-proteins": (2, 8, 100, 0.99, 20, 0.01, 200),
     "pokec": (2, 8, 5, 0.95, 10, 0.01, 150),
 }
+
+
+known_defaults = cache(class_defaults)
 
 
 def read(*parts: str) -> dict:
@@ -144,7 +147,7 @@ def defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
     """The code's own, of the settings of a run."""
     found = {f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()}
     for section in ("model", "data"):
-        for name, value in class_defaults(settings[section]["class_path"]).items():
+        for name, value in known_defaults(settings[section]["class_path"]).items():
             found[f"{section}.init_args.{name}"] = value
     return found
 
@@ -158,7 +161,7 @@ def test_no_setting_stands_without_which_the_run_would_be_the_same(file):
     for name, value in leaves(read(*file.parts)):
         assert name not in otherwise or otherwise[name] != value, name
         for each in value if name == "trainer.callbacks" else ():
-            defaults = class_defaults(each["class_path"])
+            defaults = known_defaults(each["class_path"])
             assert not {item for item in each.get("init_args", {}).items() if item[0] in defaults} & set(
                 defaults.items()
             )
@@ -172,7 +175,9 @@ def test_every_configuration_composes_and_fits_its_dataset(name, config, tmp_pat
     assert cli.datamodule.dataset_name == name
     assert cli.model.metric_name == ("accuracy" if name == OWN else DATASETS[name].metric)
     assert (cli.datamodule.expander_degree == 0) == (config == "gcn")
-    composed = merged_settings(config_files(Study(OWN_PATH if name == OWN else name, configs_dir=str(CONFIGS)), config))
+    files = config_files(Study(OWN_PATH if name == OWN else name, configs_dir=str(CONFIGS)), config)
+    assert [str(file) for file in cli.settings.config] == [str(file) for file in files]
+    composed = merged_settings(files)
     for section in ("model", "data"):
         assert agrees(cli.settings[section], composed[section]), "as a study composes it"
     assert agrees(cli.settings.trainer, composed.get("trainer", {}))
@@ -266,6 +271,12 @@ def test_estimator_has_the_authors_settings(name):
         *(model["num_layers"], model["width"], data["expander_degree"], model["temperature_decay"], wait),
         *(model["lr"], epochs),
     ) == PUBLISHED_ESTIMATOR[name]
+
+
+def test_help_says_what_comes_before_a_dataset_s_file(capsys):
+    with pytest.raises(SystemExit):
+        SpxCLI(args=["--help"], run=False)
+    assert CONFIG_HELP in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_setting_of_another_name_is_refused(tmp_path):
