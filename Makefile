@@ -31,7 +31,7 @@ without = $(if $2,$(call without,$(subst $(firstword $2),,$1),$(wordlist 2,$(wor
 $(foreach name,$(WORDS),$(if $(strip $(call without,$($(name)),$(CHARACTERS))),\
 	$(error $(name) is '$($(name))': give words of letters, digits, _ . and -, with spaces between)))
 
-DATASETS := $(filter-out overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
+DATASETS := $(filter-out base overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
 CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
 	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
@@ -94,7 +94,8 @@ ANALYZE = $(BIN)/spx analyze $1 --protocol $(PROTOCOL) --split $(firstword $(SPL
 	--runs_dir "$$RUNS_DIR" $(if $(filter 0 no false,$(REUSE)),--reuse false) $$EXTRA
 
 $(DATASETS:%=analyze-%): analyze-%: $(READY)
-	@set -f; $(call ANALYZE,--config configs/$*/analysis.yaml)
+	@set -f; $(call ANALYZE,--config configs/base/analysis.yaml $(if $(wildcard configs/$*/analysis.yaml),\
+		--config configs/$*/analysis.yaml,--dataset $*))
 
 analyze-mine: $(READY)
 	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }

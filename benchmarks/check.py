@@ -18,7 +18,7 @@ def measured(source: str, configs: Path, folder: Path, epochs: int | None) -> di
     """`run.json` of both stages, trained as their configurations say; `epochs` instead of theirs."""
     brief = ["--trainer.max_epochs", str(epochs)] if epochs else []
     return {
-        stage: trained(configs / f"{stage}.yaml", source, folder, "--then_test", str(stage == WIDE).lower(), *brief)
+        stage: trained(configs, stage, source, folder, "--then_test", str(stage == WIDE).lower(), *brief)
         for stage in (ESTIMATOR, WIDE)
     }
 

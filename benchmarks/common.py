@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from spx.configurations import config_layers
 from spx.datasets.types import NodeDataset, Split
 from spx.files import read_json
 from spx.naming import run_name
@@ -180,9 +181,10 @@ def saved_dataset(folder: Path, dataset: NodeDataset) -> str:
     return str(path)
 
 
-def trained(config: Path, source: str, runs_dir: Path, *more: str) -> dict[str, Any]:
-    """`run.json` of `spx fit` with that configuration, in a process of its own."""
-    command = [sys.executable, "-m", "spx", "fit", "--config", str(config), "--name", config.stem]
+def trained(configs: Path, kind: str, source: str, runs_dir: Path, *more: str) -> dict[str, Any]:
+    """`run.json` of `spx fit` with the configuration of that kind for the folder `configs`, in a process of its own."""
+    files = [word for file in config_layers(configs, kind) for word in ("--config", str(file))]
+    command = [sys.executable, "-m", "spx", "fit", *files, "--name", kind]
     command += ["--data.dataset", source, "--runs_dir", str(runs_dir), "--trainer.enable_progress_bar", "false", *more]
     subprocess.run(command, check=True, capture_output=True)
-    return read_json(runs_dir / run_name(source) / config.stem / "version_0" / RECORD_FILE)
+    return read_json(runs_dir / run_name(source) / kind / "version_0" / RECORD_FILE)

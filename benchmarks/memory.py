@@ -54,7 +54,7 @@ def row(name: str, folder: Path) -> dict:
     """Both configurations of the dataset, trained on a generated graph of its size."""
     size = SIZES[name]
     source = saved_dataset(folder, generated_dataset(size.num_nodes, size.mean_degree, size.num_features))
-    paper, plus = (trained(CONFIGS / name / f"{config}.yaml", source, folder, *BRIEF) for config in (WIDE, "plus"))
+    paper, plus = (trained(CONFIGS / name, config, source, folder, *BRIEF) for config in (WIDE, "plus"))
     return {
         "size of": name,
         "nodes": size.num_nodes,

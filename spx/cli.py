@@ -1,6 +1,8 @@
 """The LightningCLI of `spx`: fit, validate, test, predict."""
 
 import secrets
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from spx.arguments import OneLineErrors
+from spx.configurations import CONFIG_HELP, with_bases
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
@@ -49,7 +52,11 @@ TRAINER_DEFAULTS = {
 
 
 class OneLineParser(OneLineErrors, LightningArgumentParser):
-    """LightningCLI's parser, whose errors are raised as one sentence in place of a page of usage."""
+    """LightningCLI's parser, whose errors are raised as one sentence in place of a page of usage; before a dataset's
+    configuration it puts the base."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Namespace:
+        return super().parse_args(with_bases(sys.argv[1:] if args is None else args), *more, **settings)
 
 
 class SpxCLI(LightningCLI):
@@ -72,6 +79,12 @@ class SpxCLI(LightningCLI):
             args=args,
             run=run,
         )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Lightning's, whose `--config` says what it does with a dataset's file."""
+        parser = super().init_parser(**kwargs)
+        next(action for action in parser._actions if action.dest == "config").help = CONFIG_HELP
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str, default="run", help="Name of the run: its folder below the dataset's.")

@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from spx.arguments import CommandParser
-from spx.checking.recipe import MOST_TRAINING_NODES, NUM_LAYERS, recipe_for
+from spx.checking.recipe import MOST_TRAINING_NODES, recipe_for
+from spx.checking.settings import full_settings
+from spx.configurations import BASE, config_layers
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.naming import OWN, is_path
@@ -26,10 +28,10 @@ def check_main(argv: Sequence[str] | None = None) -> None:
     """
     settings = _parser().parse_args(argv)
     configs = Path(settings.configs_dir) / (OWN if is_path(settings.dataset) else settings.dataset)
-    if not settings.facts and not configs.is_dir():
+    if not settings.facts and not all(config_layers(configs, stage) for stage in (ESTIMATOR, WIDE)):
         raise ConfigError(
-            f"There is no folder {configs} of configurations to try. Run from the project's folder, give "
-            "--configs_dir, or leave the trial out: --facts."
+            f"There are no configurations to try, neither in {configs} nor in {configs.parent / BASE}. Run from the "
+            "project's folder, give --configs_dir, or leave the trial out: --facts."
         )
     extra = shlex.split(settings.extra)
     for_data = _data_arguments(extra)
@@ -114,20 +116,21 @@ def _print_facts(data, configs: Path, console: Console) -> int:
 
 
 def _recipe(dataset, mean_degree: float, configs: Path) -> list[str]:
-    if not (configs / f"{PLUS}.yaml").is_file():
+    if not config_layers(configs, PLUS) or not config_layers(configs, WIDE):
         return []
-    settings, usual = (merged_settings([configs / f"{name}.yaml"]) for name in (PLUS, WIDE))
+    settings, usual = (full_settings(configs, name) for name in (PLUS, WIDE))
+    of_the_recipe = full_settings(configs.parent / BASE, PLUS)["model"]["init_args"].get("num_layers")
     most_k = max(usual["data"]["init_args"]["k"])
     num_training_nodes = dataset.split.train.numel()
     recipe = recipe_for(dataset.num_features, num_training_nodes, mean_degree, most_k)
     model, k = settings["model"]["init_args"], settings["data"]["init_args"]["k"]
     if (
         num_training_nodes > MOST_TRAINING_NODES
-        or len(k) != NUM_LAYERS
+        or model["num_layers"] != of_the_recipe
         or recipe == (model["layer"], model["dropout"], k[0])
     ):
         return []
-    return [f"For more accuracy (docs/results.md): CONFIG=plus EXTRA_WIDE='{recipe.arguments}'."]
+    return [f"For more accuracy (docs/results.md): CONFIG=plus EXTRA_WIDE='{recipe.arguments(of_the_recipe)}'."]
 
 
 def _advice(edges, features, counts, data) -> list[str]:
@@ -162,7 +165,7 @@ def _print_estimate(data, num_edges: int, configs: Path, arguments: list[str], c
         )
     console.print(table)
     available = available_memory_mb()
-    settings = merged_settings([configs / f"{WIDE}.yaml"])
+    settings = full_settings(configs, WIDE)
     core = core_nodes_that_fit(settings, dataset.num_nodes, dataset.num_features, stages[1].peak_rss_mb, available)
     console.print(f"Memory that is free: {available / 1000:,.1f} GB", highlight=False)
     worst = max(stage.peak_rss_mb for stage in stages)
@@ -183,5 +186,4 @@ def _duration(seconds: float) -> str:
 
 
 def _estimator_settings(configs: Path) -> dict:
-    file = configs / f"{ESTIMATOR}.yaml"
-    return merged_settings([file])["data"]["init_args"] if file.is_file() else {}
+    return merged_settings(config_layers(configs, ESTIMATOR)).get("data", {}).get("init_args", {})

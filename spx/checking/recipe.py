@@ -1,9 +1,8 @@
-"""The rule by which `plus.yaml` of a dataset differs from the others' (docs/results.md)."""
+"""The rule by which `plus.yaml` of a dataset differs from its base, which has all else (docs/results.md)."""
 
 import math
 from typing import NamedTuple
 
-NUM_LAYERS = 10
 MOST_TRAINING_NODES = 50_000
 """Graphs of more keep the depth and the degrees of their paper configuration: ten layers reach the whole graph from any
 batch."""
@@ -18,10 +17,9 @@ class Recipe(NamedTuple):
     dropout: float
     k: int
 
-    @property
-    def arguments(self) -> str:
+    def arguments(self, num_layers: int) -> str:
         """Of `spx fit`, whose spaces stand between arguments alone."""
-        k = ",".join([str(self.k)] * NUM_LAYERS)
+        k = ",".join([str(self.k)] * num_layers)
         return f"--model.layer {self.layer} --model.dropout {self.dropout} --data.k [{k}]"
 
 

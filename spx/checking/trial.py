@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spx.configurations import config_layers
 from spx.datasets.types import NodeDataset
 from spx.errors import DatasetError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
@@ -56,7 +57,7 @@ def estimate_stages(
         dataset: as loaded.
         source: its name or path, as `--data.dataset` takes it.
         num_edges: M, attention edges of its augmented graph.
-        configs: folder of `estimator.yaml` and `wide.yaml`.
+        configs: folder of what differs for the dataset, `estimator.yaml` and `wide.yaml`; the base lies beside it.
         arguments: further arguments of `spx fit`, which hold for the trials of `dataset` itself.
 
     Raises:
@@ -81,7 +82,7 @@ def core_nodes_that_fit(
     """The most core nodes of a batch that leave half of the available memory free; None: all nodes in one batch.
 
     Args:
-        settings: stage 2's.
+        settings: stage 2's, defaults included (`spx.checking.settings`).
         num_nodes, num_features: N and F.
         peak_rss_mb: estimated with the settings' own `batch_size`.
         available_mb: memory that processes can still get.
@@ -117,7 +118,7 @@ def _at(num_nodes: int, largest: int, small: float, large: float) -> float:
 
 
 def _stages(figures: dict[str, dict[str, float]], configs: Path) -> list[StageEstimate]:
-    epochs = {name: merged_settings([configs / f"{name}.yaml"]).get("trainer", {}) for name in figures}
+    epochs = {name: merged_settings(config_layers(configs, name)).get("trainer", {}) for name in figures}
     return [
         StageEstimate(name, figure["peak_rss_mb"], figure["seconds_per_epoch"], epochs[name].get("max_epochs", 100))
         for name, figure in figures.items()
@@ -128,7 +129,7 @@ def _generated_trial(dataset: NodeDataset, num_nodes: int, folder: Path, configs
     """A trial on a generated graph, with as many batches as the dataset has: all its parts are in proportion."""
     path = folder / f"generated-{num_nodes}.npz"
     np.savez(path, **_generated(dataset, num_nodes))
-    data = merged_settings([configs / f"{WIDE}.yaml"]).get("data", {}).get("init_args", {})
+    data = merged_settings(config_layers(configs, WIDE)).get("data", {}).get("init_args", {})
     batches = {name: data.get(name) for name in ("batch_size", "eval_batch_size")}
     share = num_nodes / dataset.num_nodes
     scaled = [(f"--data.{name}", str(max(2, round(share * size)))) for name, size in batches.items() if size]
@@ -165,7 +166,8 @@ def _trial(
     """A few epochs of both stages; the figures of their `run.json`."""
     figures, runs = {}, folder / "runs"
     for stage in (ESTIMATOR, WIDE):
-        command = [sys.executable, "-m", "spx", "fit", "--config", str(configs / f"{stage}.yaml")]
+        files = [word for file in config_layers(configs, stage) for word in ("--config", str(file))]
+        command = [sys.executable, "-m", "spx", "fit", *files]
         command += ["--data.dataset", source, "--runs_dir", str(runs), *arguments]
         command += ["--trainer.max_epochs", str(TRIAL_EPOCHS), "--trainer.enable_progress_bar", "false"]
         command += ["--then_test", str(stage == WIDE).lower(), "--name", stage, *(for_wide if stage == WIDE else ())]

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
+from spx.configurations import BASE, OVERLAYS, config_layers
 from spx.errors import ConfigError
-from spx.naming import OWN, is_path, run_name
+from spx.naming import OWN, PUBLISHED, is_path, run_name
 
-OVERLAYS = "overlays"
 ANALYSIS = "analysis"
 """Settings of `spx analyze`: no configuration of a run."""
 ESTIMATOR = "estimator"
@@ -25,10 +25,10 @@ class Study:
     """What a user asks for.
 
     Args:
-        dataset: name of a folder in `configs_dir`, or the path of a graph of the user's own.
+        dataset: name of a published dataset or of a folder in `configs_dir`, or the path of a graph of the user's own.
         seeds, splits: every pair of them is run.
         protocol: split protocol, "public" or "paper".
-        config: stage 2's configuration, a file of that folder without `.yaml`.
+        config: stage 2's configuration, a file of that folder or of `configs_dir`/base without `.yaml`.
         overlay: name in `configs_dir`/overlays, or none.
         data_dir, runs_dir, configs_dir: folders.
         extra: further arguments of both stages' `spx fit`.
@@ -54,9 +54,9 @@ class Study:
         return run_name(self.dataset)
 
     @property
-    def configs(self) -> str:
-        """Folder of the configurations, in `configs_dir`."""
-        return OWN if is_path(self.dataset) else self.dataset
+    def configs(self) -> Path:
+        """Folder of what differs for the dataset; it need not exist."""
+        return Path(self.configs_dir, OWN if is_path(self.dataset) else self.dataset)
 
     @property
     def folder(self) -> Path:
@@ -102,7 +102,7 @@ def make_plan(study: Study) -> Plan:
     """
     overlays = {kind: _overlay_files(study, kind) for kind in (ESTIMATOR, WIDE)}
     arguments = (*study.extra, *study.extra_wide)
-    files = (config_file(study, study.config), *overlays[WIDE])
+    files = (*config_files(study, study.config), *overlays[WIDE])
     settings = merged_settings(files)
     guided = needs_scores(settings, arguments)
     if study.overlay and not overlays[WIDE] and not (guided and overlays[ESTIMATOR]):
@@ -113,7 +113,7 @@ def make_plan(study: Study) -> Plan:
     wide_name = _with_overlay(study.config, study.overlay)  # its result depends on a changed stage 1, too
     stages = (Stage(WIDE, wide_name, files, arguments, settings),)
     if guided:
-        files = (config_file(study, ESTIMATOR), *overlays[ESTIMATOR])
+        files = (*config_files(study, ESTIMATOR), *overlays[ESTIMATOR])
         name = _with_overlay(ESTIMATOR, study.overlay if overlays[ESTIMATOR] else None)
         arguments = (*study.extra, *study.extra_estimator)
         stages = (Stage(ESTIMATOR, name, files, arguments, merged_settings(files)), *stages)
@@ -161,8 +161,9 @@ def merged_settings(files: list[Path] | tuple[Path, ...]) -> dict[str, Any]:
 
 
 def dataset_names(configs_dir: str | Path) -> list[str]:
-    """The datasets that have configurations."""
-    return sorted(path.name for path in Path(configs_dir).glob("*/") if path.is_dir() and path.name != OVERLAYS)
+    """The published datasets, and those that have a folder of configurations besides."""
+    folders = {path.name for path in Path(configs_dir).glob("*/") if path.is_dir()}
+    return sorted({*PUBLISHED, *folders} - {BASE, OVERLAYS, OWN})
 
 
 def overlay_names(configs_dir: str | Path) -> list[str]:
@@ -183,22 +184,24 @@ def _with_overlay(config: str, overlay: str | None) -> str:
     return f"{config}-{overlay}" if overlay else config
 
 
-def config_file(study: Study, config: str) -> Path:
-    """The configuration's file among those of the study's dataset.
+def config_files(study: Study, config: str) -> tuple[Path, ...]:
+    """The configuration's base and what differs for the study's dataset, one of them at least; later ones win.
 
     Raises:
         ConfigError: an unknown dataset or configuration.
     """
     if study.dataset == OWN:
         raise ConfigError(f"'{OWN}' is any graph of your own; say which: make {OWN} DATASET=path, or spx study PATH.")
+    if not Path(study.configs_dir).is_dir():
+        raise ConfigError(_unknown("configuration", config, [], study.configs_dir))
     known = dataset_names(study.configs_dir)
-    if study.configs not in known:
-        raise ConfigError(_unknown("dataset", study.configs, known, study.configs_dir))
-    folder = Path(study.configs_dir) / study.configs
-    names = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != ANALYSIS)
+    if study.dataset not in known and not is_path(study.dataset):
+        raise ConfigError(_unknown("dataset", study.dataset, known))
+    base, own = Path(study.configs_dir, BASE), study.configs
+    names = sorted({path.stem for folder in (base, own) for path in folder.glob("*.yaml")} - {ANALYSIS})
     if config not in names:
-        raise ConfigError(_unknown("configuration", config, names, folder))
-    return folder / f"{config}.yaml"
+        raise ConfigError(_unknown("configuration", config, names, f"{base} and {own}"))
+    return config_layers(own, config)
 
 
 def _overlay_files(study: Study, kind: str) -> tuple[Path, ...]:
@@ -212,11 +215,10 @@ def _overlay_files(study: Study, kind: str) -> tuple[Path, ...]:
     return tuple(file for file in files if file.is_file())
 
 
-def _unknown(what: str, name: str, known: list[str], folder: str | Path) -> str:
+def _unknown(what: str, name: str, known: list[str], place: str | Path | None = None) -> str:
     if not known:
-        return (
-            f"There is no {what} '{name}': {folder} holds none. Run from the project's folder, or give --configs_dir."
-        )
+        return f"There is no {what} '{name}': none in {place}. Run from the project's folder, or give --configs_dir."
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"There is no {what} '{name}' in {folder}.{guess} There are: {', '.join(known)}."
+    where = "" if place is None else f" in {place}"
+    return f"There is no {what} '{name}'{where}.{guess} There are: {', '.join(known)}."

@@ -134,7 +134,8 @@ def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Pat
     arguments += ["--name", stage.name, "--runs_dir", study.runs_dir]
     arguments += ["--version", folder.name.removeprefix("version_"), "--seed_everything", str(seed)]
     arguments += ["--data.protocol", study.protocol, "--data.split", str(split), "--data.data_dir", study.data_dir]
-    if (dataset := lasting_name(study.dataset)) is not None:
+    named = stage.settings.get("data", {}).get("init_args", {}).get("dataset")
+    if (dataset := lasting_name(study.dataset) or (None if named else study.dataset)) is not None:
         arguments += ["--data.dataset", dataset]
     if scores is not None:
         arguments += ["--data.scores", str(scores)]

@@ -12,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from spx.arguments import OneLineErrors
+from spx.configurations import with_bases
 from spx.data import AugmentedGraphData
 from spx.errors import ConfigError
 from spx.experiments.runs import StageError
@@ -40,9 +41,14 @@ class AnalyzeParser(OneLineErrors, ArgumentParser):
 def make_parser() -> ArgumentParser:
     """The options of `spx analyze`, which are those of `ScoreStudy`."""
     parser = AnalyzeParser(prog="spx analyze", description=DESCRIPTION)
-    parser.add_argument("--config", action="config", help="file of settings, such as configs/actor/analysis.yaml")
+    parser.add_argument("--config", action="config", help="file of settings, such as configs/pokec/analysis.yaml")
     parser.add_class_arguments(ScoreStudy)
     return parser
+
+
+def arguments_of(argv: Sequence[str]) -> list[str]:
+    """The command line as the parser takes it: lists as one word, and the base before a dataset's file."""
+    return with_bases(gathered(argv), "--dataset")
 
 
 def gathered(argv: Sequence[str]) -> list[str]:
@@ -101,7 +107,7 @@ def analyze_main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SpxError: the study can't be run as asked.
     """
-    settings = make_parser().parse_args(gathered(sys.argv[2:] if argv is None else argv))
+    settings = make_parser().parse_args(arguments_of(sys.argv[2:] if argv is None else argv))
     study = ScoreStudy(**{each.name: settings[each.name] for each in fields(ScoreStudy)})
     try:
         analyze(study)

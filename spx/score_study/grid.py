@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spx.experiments.parallel import Job, run_jobs
-from spx.experiments.plan import ESTIMATOR, WIDE, Stage, config_file, merged_settings
+from spx.experiments.plan import ESTIMATOR, WIDE, Stage, config_files, merged_settings
 from spx.run_folder import BEST_CHECKPOINT, SCORES_FILE
 from spx.score_study.settings import GraphName, ScoreStudy
 
@@ -39,7 +39,7 @@ def make_jobs(study: ScoreStudy) -> list[Job]:
 
 def estimator_data(study: ScoreStudy) -> dict[str, Any]:
     """The estimator configuration's settings of its data."""
-    settings = merged_settings([config_file(study.study(study.dataset), ESTIMATOR)])
+    settings = merged_settings(config_files(study.study(study.dataset), ESTIMATOR))
     return settings.get("data", {}).get("init_args", {})
 
 
@@ -60,9 +60,9 @@ def _shared_expander(study: ScoreStudy) -> list[str]:
 
 
 def _stage(study: ScoreStudy, kind: str, name: str, config: str, arguments: list[str]) -> Stage:
-    file = config_file(study.study(study.dataset), config)
+    files = config_files(study.study(study.dataset), config)
     for option, value in (("--model.num_layers", study.num_layers), ("--trainer.max_epochs", study.max_epochs)):
         arguments = arguments + ([] if value is None else [option, str(value)])
     state = ("--checkpoint.monitor", "epoch") if study.state == "last" else ()
     arguments = (*arguments, "--trainer.enable_progress_bar", "false", *state, *study.extra)
-    return Stage(kind, name, (file,), arguments, merged_settings([file]))
+    return Stage(kind, name, files, arguments, merged_settings(files))

@@ -18,12 +18,12 @@ UNUSABLE_CALLBACKS = {
 """Of Lightning's, and why."""
 
 
-def check_trainer(settings: Any, subcommand: str, then_test: bool = False) -> None:
+def check_trainer(settings: Any, subcommand: str | None, then_test: bool = False) -> None:
     """Refuse settings of the Trainer that leave nothing to do, or no checkpoint, and callbacks that can't work.
 
     Args:
         settings: what was given, by name.
-        subcommand: "fit", "test" and so on.
+        subcommand: "fit", "test" and so on; None, for a command line without subcommands, is checked as a fit.
         then_test: whether a test follows the fit.
 
     Raises:
@@ -41,7 +41,7 @@ def check_trainer(settings: Any, subcommand: str, then_test: bool = False) -> No
         "predict": ("limit_predict_batches",),
     }
     nothing["fit"] = ("max_epochs", "max_steps", "limit_train_batches", *(nothing["test"] if then_test else ()))
-    for name in nothing[subcommand]:
+    for name in nothing[subcommand or "fit"]:
         if settings[name] == 0:
             raise ConfigError(f"trainer.{name} is 0, which leaves nothing to do. Give at least 1.")
     given = settings.callbacks or []

@@ -1,14 +1,16 @@
-"""Every configs/<dataset>/analysis.yaml parses, names its dataset, and asks for runs whose settings `spx fit` takes."""
+"""The study of every dataset composes, parses, and asks for runs whose settings `spx fit` takes."""
 
 from pathlib import Path
 
 import pytest
+import yaml
 
+from spx.configurations import BASE
 from spx.datasets import DATASETS
 from spx.errors import ConfigError
 from spx.experiments.plan import Study, make_plan
 from spx.experiments.runs import fit_arguments
-from spx.score_study.command import make_parser
+from spx.score_study.command import arguments_of, make_parser
 from spx.score_study.grid import make_jobs
 from spx.score_study.settings import ScoreStudy
 
@@ -16,9 +18,19 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def read(name: str, *arguments: str) -> ScoreStudy:
-    parsed = make_parser().parse_args(["--config", str(CONFIGS / name / "analysis.yaml"), *arguments])
+    words = arguments_of(["--config", str(CONFIGS / name / "analysis.yaml"), *arguments])
+    parsed = make_parser().parse_args(words)
     settings = {field: value for field, value in vars(parsed).items() if field in ScoreStudy.__dataclass_fields__}
     return ScoreStudy(**{**settings, "configs_dir": str(CONFIGS)})
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*/analysis.yaml")), ids=lambda file: file.parent.name)
+def test_no_setting_stands_without_which_the_study_would_be_the_same(file: Path) -> None:
+    base = yaml.safe_load((CONFIGS / BASE / "analysis.yaml").read_text())
+    otherwise = vars(make_parser().get_defaults()) | ({} if file.parent.name == BASE else base)
+    settings = yaml.safe_load(file.read_text())
+    assert not [name for name, value in settings.items() if otherwise[name] == value]
+    assert file.parent.name == BASE or settings.keys() > {"dataset"}
 
 
 @pytest.mark.parametrize("name", DATASETS)

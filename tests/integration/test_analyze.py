@@ -58,7 +58,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("spx.experiments.parallel.Processes.start", start)
-        shutil.copytree(CONFIGS / "minesweeper", folder / "configs" / "minesweeper")
+        for name in ("base", "minesweeper"):
+            shutil.copytree(CONFIGS / name, folder / "configs" / name)
         main(arguments())
         yield folder
 

@@ -1,29 +1,33 @@
-"""Every file in configs/ parses, fits its dataset, and trains and validates one batch of a stand-in graph."""
+"""Every configuration composes, parses and fits its dataset; one of each kind trains a batch of a stand-in graph."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from benchmarks.memory import LARGE, SIZES
-from spx.checking.recipe import NUM_LAYERS, recipe_for
-from spx.cli import SpxCLI
+from spx.checking.recipe import recipe_for
+from spx.checking.settings import class_defaults, full_settings
+from spx.cli import TRAINER_DEFAULTS, SpxCLI
+from spx.configurations import BASE, CONFIG_HELP, OVERLAYS
 from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import DATASETS, NodeDataset, Split
-from spx.experiments.plan import ANALYSIS, OVERLAYS, Study, make_plan
+from spx.errors import ConfigError
+from spx.experiments.plan import ANALYSIS, Study, config_files, make_plan, merged_settings
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 from spx.naming import OWN
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("estimator", "wide", "plus", "exphormer", "gcn")
-FILES = sorted(
-    path.relative_to(CONFIGS)
-    for path in CONFIGS.glob("*/*.yaml")
-    if path.parent.name != OVERLAYS and path.stem != ANALYSIS
-)
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("*/*.yaml") if path.parent.name != OVERLAYS)
+TRAINED = {"estimator": "actor", "wide": "ogbn-proteins", "plus": "minesweeper", "exphormer": "pokec", "gcn": "mine"}
+"""The dataset whose configuration of a kind is trained: classes and several labels, in one batch and in many."""
 NUM_NODES = 60
 OWN_PATH = f"graphs/{OWN}.npz"
 
@@ -56,8 +60,28 @@ PUBLISHED_ESTIMATOR = {
 }
 
 
+known_defaults = cache(class_defaults)
+
+
 def read(*parts: str) -> dict:
     return yaml.safe_load(CONFIGS.joinpath(*parts).read_text())
+
+
+@cache
+def settings_of(name: str, config: str) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """What a configuration asks for, said or not: of the model, of the data, and the epochs."""
+    settings = full_settings(CONFIGS / name, config)
+    epochs = settings.get("trainer", {}).get("max_epochs", TRAINER_DEFAULTS["max_epochs"])
+    return settings["model"]["init_args"], settings["data"]["init_args"], epochs
+
+
+def leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting with its full name."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def stand_in(
@@ -88,7 +112,7 @@ def write_scores(path: Path, name: str) -> Path:
     graph = data.graph
     degree_N = graph.indptr.diff()
     scores_M = (1 / degree_N).repeat_interleave(degree_N)
-    num_layers = read(name, "estimator.yaml")["model"]["init_args"]["num_layers"]
+    num_layers = settings_of(name, "estimator")[0]["num_layers"]
     made_from = ArtifactHeader(name, "public", 0, 0, data.data_fingerprint, 4, 1, data.metric, 0.5, 0, 1.0)
     return save_scores(path, AttentionScores(graph, scores_M.expand(num_layers, -1)), made_from)
 
@@ -100,27 +124,74 @@ def instantiate(name: str, files: list[Path], tmp_path: Path, *arguments: str) -
     command += ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
     if name == OWN:
         command += ["--data.dataset", OWN_PATH]
-    if read(name, files[0].name)["data"]["class_path"].endswith("ResampledGraphData"):
+    if files[0].stem in ("wide", "plus"):
         command += ["--data.scores", str(write_scores(tmp_path / "scores.safetensors", name))]
     return SpxCLI(args=[*command, *arguments], run=False)  # without subcommands, which take half a second to set up
 
 
-def test_every_dataset_has_every_configuration():
-    assert {str(file) for file in FILES} == {f"{name}/{config}.yaml" for name in (*DATASETS, OWN) for config in NAMES}
+def test_files_are_of_known_kinds_and_lie_in_the_folders_of_datasets():
+    assert {file.stem for file in FILES if file.parent.name == BASE} == {*NAMES, ANALYSIS}
+    assert {file.stem for file in FILES} == {*NAMES, ANALYSIS}
+    assert {file.parent.name for file in FILES} == {*DATASETS, OWN, BASE}, "make lists the folders"
 
 
-@pytest.mark.parametrize("file", FILES, ids=str)
-def test_one_batch_of_training_and_validation(file, tmp_path):
-    cli = instantiate(file.parent.name, [CONFIGS / file], tmp_path)
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
-    name, config = file.parent.name, file.stem
+@pytest.mark.parametrize("file", [file for file in FILES if file.parent.name not in (BASE, OWN)], ids=str)
+def test_a_file_of_a_dataset_is_short_and_names_it(file):
+    settings = read(*file.parts)
+    named = settings["dataset"] if file.stem == ANALYSIS else settings["data"]["init_args"]["dataset"]
+    assert named == file.parent.name
+    assert len(CONFIGS.joinpath(file).read_text().splitlines()) < 10
+
+
+def defaults_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """The code's own, of the settings of a run."""
+    found = {f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()}
+    for section in ("model", "data"):
+        for name, value in known_defaults(settings[section]["class_path"]).items():
+            found[f"{section}.init_args.{name}"] = value
+    return found
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem != ANALYSIS], ids=str)
+def test_no_setting_stands_without_which_the_run_would_be_the_same(file):
+    base = read(BASE, file.name)
+    otherwise = defaults_of(base)
+    if file.parent.name != BASE:
+        otherwise |= dict(leaves(base))
+    for name, value in leaves(read(*file.parts)):
+        assert name not in otherwise or otherwise[name] != value, name
+        for each in value if name == "trainer.callbacks" else ():
+            defaults = known_defaults(each["class_path"])
+            assert not {item for item in each.get("init_args", {}).items() if item[0] in defaults} & set(
+                defaults.items()
+            )
+
+
+@pytest.mark.parametrize("config", NAMES)
+@pytest.mark.parametrize("name", [*DATASETS, OWN])
+def test_every_configuration_composes_and_fits_its_dataset(name, config, tmp_path):
+    cli = instantiate(name, [CONFIGS / name / f"{config}.yaml"], tmp_path)  # a file that need not exist
     assert cli.settings.name == config, "the run's folder is named after its configuration"
     assert cli.datamodule.dataset_name == name
+    assert cli.model.metric_name == ("accuracy" if name == OWN else DATASETS[name].metric)
+    assert (cli.datamodule.expander_degree == 0) == (config == "gcn")
+    files = config_files(Study(OWN_PATH if name == OWN else name, configs_dir=str(CONFIGS)), config)
+    assert [str(file) for file in cli.settings.config] == [str(file) for file in files]
+    composed = merged_settings(files)
+    for section in ("model", "data"):
+        assert agrees(cli.settings[section], composed[section]), "as a study composes it"
+    assert agrees(cli.settings.trainer, composed.get("trainer", {}))
+
+
+@pytest.mark.parametrize("config", NAMES)
+def test_one_batch_of_training_and_validation(config, tmp_path):
+    name = TRAINED[config]
+    cli = instantiate(name, [CONFIGS / name / f"{config}.yaml"], tmp_path)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     logged = cli.trainer.callback_metrics
     assert torch.isfinite(logged["train/loss"])
     assert torch.isfinite(logged["val/loss"])
     assert f"val/{'accuracy' if name == OWN else DATASETS[name].metric}" in logged
-    assert (cli.datamodule.expander_degree == 0) == (config == "gcn")
 
 
 @pytest.mark.parametrize("overlay", sorted(path.name for path in (CONFIGS / OVERLAYS).glob("*.yaml")))
@@ -144,6 +215,8 @@ def agrees(setting, written):
     """Whether a parsed setting has what the file has; a class has arguments besides, a duration is no text any more."""
     if isinstance(written, dict):
         return all(agrees(setting[name], value) for name, value in written.items())
+    if isinstance(written, list):
+        return len(setting) == len(written) and all(map(agrees, setting, written))
     return (str(setting) if isinstance(setting, timedelta) else setting) == written
 
 
@@ -156,63 +229,57 @@ def test_only_the_wide_network_needs_stage_1(name, config, stages):
 
 @pytest.mark.parametrize("name", [*DATASETS, OWN])
 def test_both_stages_and_the_exphormer_see_the_same_augmented_graph(name):
-    degrees = [
-        read(name, f"{config}.yaml")["data"]["init_args"].get("expander_degree", 15)
-        for config in ("estimator", "wide", "exphormer")
-    ]
+    degrees = [settings_of(name, config)[1]["expander_degree"] for config in ("estimator", "wide", "exphormer")]
     assert len(set(degrees)) == 1
 
 
 @pytest.mark.parametrize("name", PUBLISHED_WIDE)
 def test_wide_has_the_authors_settings(name):
-    config = read(name, "wide.yaml")
-    model, data = config["model"]["init_args"], config["data"]["init_args"]
-    pre_post = (model.get("num_pre_layers", 1), model.get("num_post_layers", 1))
+    model, data, epochs = settings_of(name, "wide")
     assert (
         *(model[setting] for setting in ("num_layers", "num_heads", "width")),
-        *(data["k"], model["dropout"], *pre_post, data.get("batch_size"), model["lr"], config["trainer"]["max_epochs"]),
+        *(data["k"], model["dropout"], model["num_pre_layers"], model["num_post_layers"], data["batch_size"]),
+        *(model["lr"], epochs),
     ) == PUBLISHED_WIDE[name]
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_plus_is_one_recipe(name):
-    """What differs: k, the layer and its dropout; large graphs keep the paper configuration's size."""
-    config, recipe, wide = read(name, "plus.yaml"), read("minesweeper", "plus.yaml"), read(name, "wide.yaml")["data"]
-    model, data, trainer = (config[part] for part in ("model", "data", "trainer"))
-    size = SIZES[name]
-    wanted = recipe_for(size.num_features, size.num_training_nodes, size.mean_degree, max(wide["init_args"]["k"]))
-    k = data["init_args"].pop("k")
-    assert (model["init_args"].pop("layer"), model["init_args"].pop("dropout")) == wanted[:2]
-    assert len(k) == model["init_args"]["num_layers"]
+    """A dataset has what the rule gives for it; large graphs keep the paper configuration's size."""
+    size, own = SIZES[name], dict(leaves(read(name, "plus.yaml")))
+    (model, data, epochs), (paper, paper_data, paper_epochs) = settings_of(name, "plus"), settings_of(name, "wide")
+    wanted = recipe_for(size.num_features, size.num_training_nodes, size.mean_degree, max(paper_data["k"]))
+    assert (model["layer"], model["dropout"]) == wanted[:2]
+    differs = {"model.init_args.layer", "model.init_args.dropout", "data.init_args.dataset", "data.init_args.k"}
     if name in LARGE:
-        assert k == wide["init_args"]["k"]
-        assert data["init_args"].pop("batch_size", None) == wide["init_args"].get("batch_size")
-        model["init_args"]["num_layers"] = recipe["model"]["init_args"]["num_layers"]
-        trainer["max_epochs"] = recipe["trainer"]["max_epochs"]
+        differs |= {"model.init_args.num_layers", "data.init_args.batch_size", "trainer.max_epochs"}
+        for setting in ("k", "batch_size"):
+            assert data[setting] == paper_data[setting]
+        assert (model["num_layers"], epochs) == (paper["num_layers"], paper_epochs)
     else:
-        assert k == [wanted.k] * NUM_LAYERS
-    assert data["init_args"].pop("dataset") == name
-    for setting in ("layer", "dropout"):
-        del recipe["model"]["init_args"][setting]
-    for setting in ("k", "dataset"):
-        del recipe["data"]["init_args"][setting]
-    assert config == recipe
+        assert data["k"] == [wanted.k] * model["num_layers"]
+    assert own.keys() <= differs
 
 
 @pytest.mark.parametrize("name", PUBLISHED_ESTIMATOR)
 def test_estimator_has_the_authors_settings(name):
-    config = read(name, "estimator.yaml")
-    model, degree = config["model"]["init_args"], config["data"]["init_args"]["expander_degree"]
-    assert model.get("norm", "graph") == ("batch" if name == "amazon2m" else "graph")
-    assert model.get("temperature_min", 0.05) == 0.05
+    model, data, epochs = settings_of(name, "estimator")
+    assert model["norm"] == ("batch" if name == "amazon2m" else "graph")
+    assert model["temperature_min"] == 0.05
+    wait = None if model["temperature_decay"] == 1 else model["temperature_wait"]  # nothing waits where nothing falls
     assert (
-        *(model["num_layers"], model["width"], degree, model["temperature_decay"], model.get("temperature_wait")),
-        *(model["lr"], config["trainer"]["max_epochs"]),
+        *(model["num_layers"], model["width"], data["expander_degree"], model["temperature_decay"], wait),
+        *(model["lr"], epochs),
     ) == PUBLISHED_ESTIMATOR[name]
 
 
-def test_a_setting_of_another_name_is_refused(tmp_path, capsys):
-    (tmp_path / "typo.yaml").write_text("model: {init_args: {witdh: 8}}\n")
+def test_help_says_what_comes_before_a_dataset_s_file(capsys):
     with pytest.raises(SystemExit):
+        SpxCLI(args=["--help"], run=False)
+    assert CONFIG_HELP in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_setting_of_another_name_is_refused(tmp_path):
+    (tmp_path / "typo.yaml").write_text("model: {init_args: {witdh: 8}}\n")
+    with pytest.raises(ConfigError, match="witdh"):
         instantiate("actor", [CONFIGS / "actor" / "gcn.yaml", tmp_path / "typo.yaml"], tmp_path)
-    assert "witdh" in capsys.readouterr().err

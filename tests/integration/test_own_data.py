@@ -125,7 +125,7 @@ def test_check_reports_and_estimates(folder: Path, capsys: pytest.CaptureFixture
     ("command", "words"),
     [
         (["check", "nowhere/"], ["graph nowhere/: there is no file or folder", "nodes.csv"]),
-        (["check", "mygraph", "--configs_dir", "none"], ["no folder none/mine", "--facts"]),
+        (["check", "mygraph", "--configs_dir", "none"], ["neither in none/mine nor in none/base", "--facts"]),
         (["check", "mygraph", "--facts", "--extra=--data.undirectd true"], ["--extra can't be used", "undirectd"]),
         (["fit", "--config", "configs/actor/estimator.yaml", "--data.undirected", "true"], ["undirected only holds"]),
         (["study", "mine"], ["make mine DATASET=path"]),

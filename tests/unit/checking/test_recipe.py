@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from spx.checking.recipe import NUM_LAYERS, recipe_for
+from spx.checking.recipe import recipe_for
 from spx.experiments.plan import option
 
 
@@ -20,6 +20,6 @@ def test_k_is_the_mean_degree_within_the_papers(mean_degree: float, k: int) -> N
 
 
 def test_the_arguments_are_those_of_a_fit() -> None:
-    words = tuple(shlex.split(recipe_for(5, 10, 3, 8).arguments))
+    words = tuple(shlex.split(recipe_for(5, 10, 3, 8).arguments(num_layers=4)))
     assert option(words, "--model.layer") == "residual"
-    assert option(words, "--data.k") == f"[{','.join(['3'] * NUM_LAYERS)}]"
+    assert option(words, "--data.k") == "[3,3,3,3]"

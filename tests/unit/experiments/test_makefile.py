@@ -83,9 +83,16 @@ def test_variables_reach_the_study():
 def test_variables_reach_the_analysis():
     text = make("-n", "analyze-actor", "SPLITS=2", "PROTOCOL=paper", "REUSE=0", "EXTRA=--runs small")
     command = text[text.index("set -f") :].replace("\\\n", " ")
-    for part in ("spx analyze --config configs/actor/analysis.yaml", "--protocol paper", "--split 2", "--reuse false"):
+    for part in (
+        "spx analyze --config configs/base/analysis.yaml --dataset actor",
+        "--protocol paper",
+        "--split 2",
+        "--reuse false",
+    ):
         assert part in command
     assert command.rstrip().endswith("$EXTRA"), "each word an argument; the shell reads it from the environment"
+    composed = "--config configs/base/analysis.yaml --config configs/cora/analysis.yaml"
+    assert composed in " ".join(make("-n", "analyze-cora").split())
     assert "--reuse" not in make("-n", "analyze-cora").partition("set -f")[2]
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from spx.errors import ConfigError
-from spx.experiments.plan import Study, make_plan, merged_settings, option, overlay_names
+from spx.experiments.plan import Study, dataset_names, make_plan, merged_settings, option, overlay_names
+from spx.experiments.runs import fit_arguments
+from spx.naming import PUBLISHED
 
 
 def plan_of(configs_dir: Path, **settings):
@@ -45,6 +47,40 @@ def test_overlay_of_one_stage_comes_after_the_common_one(configs_dir):
     assert estimator.settings["trainer"]["max_epochs"] == 3
 
 
+def test_the_base_comes_first_and_stands_alone_where_nothing_differs(configs_dir):
+    (configs_dir / "base").mkdir()
+    (configs_dir / "base/wide.yaml").write_text("name: wide\nmodel: {init_args: {width: 4, dropout: 0.5}}\n")
+    (configs_dir / "base/plus.yaml").write_text("name: plus\n")
+    wide = plan_of(configs_dir, overlay="both").stages[-1]
+    assert [file.parent.name for file in wide.files] == ["base", "toy", "overlays", "overlays"]
+    assert wide.settings["model"]["init_args"] == {"width": 8, "dropout": 0.5}
+    (plus,) = plan_of(configs_dir, config="plus").stages
+    assert plus.files == (configs_dir / "base/plus.yaml",)
+
+
+@pytest.mark.parametrize("dataset", ["cora", "./graph.npz"])
+def test_a_dataset_needs_no_folder(configs_dir, dataset):
+    (configs_dir / "base").mkdir()
+    (configs_dir / "base/gcn.yaml").write_text("name: gcn\n")
+    study = Study(dataset, config="gcn", configs_dir=str(configs_dir))
+    (stage,) = make_plan(study).stages
+    assert stage.files == (configs_dir / "base/gcn.yaml",)
+    words = fit_arguments(study, stage, 0, 0, None, Path("version_0"))
+    assert option(tuple(words), "--data.dataset") == dataset
+
+
+def test_a_file_that_names_the_dataset_is_taken_at_its_word(configs_dir):
+    study = Study("toy", config="gcn", configs_dir=str(configs_dir))
+    words = fit_arguments(study, make_plan(study).stages[0], 0, 0, None, Path("version_0"))
+    assert option(tuple(words), "--data.dataset") is None
+
+
+def test_datasets_are_the_published_ones_and_further_folders(configs_dir):
+    for name in ("base", "mine"):
+        (configs_dir / name).mkdir()
+    assert dataset_names(configs_dir) == sorted([*PUBLISHED, "toy"])
+
+
 def test_extra_arguments_go_to_their_stage(configs_dir):
     estimator, wide = plan_of(configs_dir, extra=("a",), extra_estimator=("b",), extra_wide=("c",)).stages
     assert (estimator.arguments, wide.arguments) == (("a", "b"), ("a", "c"))
@@ -70,7 +106,7 @@ def test_unknown_names_say_what_there_is(configs_dir, settings, parts):
 
 
 def test_unknown_dataset_suggests_close_ones(configs_dir, tmp_path):
-    with pytest.raises(ConfigError, match=r"dataset 'tyo'.*Did you mean toy\?.*There are: toy\."):
+    with pytest.raises(ConfigError, match=r"dataset 'tyo'.*Did you mean toy\?.*There are: actor, .*, toy, wikics\."):
         make_plan(Study("tyo", configs_dir=str(configs_dir)))
     with pytest.raises(ConfigError, match="--configs_dir"):
         make_plan(Study("toy", configs_dir=str(tmp_path / "nowhere")))

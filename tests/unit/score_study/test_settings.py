@@ -62,7 +62,7 @@ def test_runs_of_a_study() -> None:
         "--model.lr": "1",
     }
     wide = jobs[0].stage
-    assert wide.files == (Path(CONFIGS, "actor/exphormer.yaml"),)
+    assert wide.files == (Path(CONFIGS, "base/exphormer.yaml"), Path(CONFIGS, "actor/exphormer.yaml"))
     assert wide.arguments[:2] == ("--data.expander_seed", "0")
     assert "--model.width" not in wide.arguments
 
