@@ -117,7 +117,8 @@ def test_only_one_process_writes(runs: Runs, name: str, ranks: int) -> None:
     assert yaml.safe_load((runs.folder(name, ranks) / "config.yaml").read_text())["trainer"]["devices"] == str(ranks)
 
 
-@pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("classes", [2, 3])
 def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
     """Ranked by ROC-AUC, and by accuracy. Neither part's number of nodes is a multiple of the ranks'."""
     with np.load(write_graph(tmp_path / "random.npz")) as file:

@@ -144,6 +144,7 @@ def test_pictures_and_tensorboard_lie_beside_the_report(report: Path) -> None:
     assert len(list(report.glob("events.out.tfevents.*"))) == 1
 
 
+@pytest.mark.full
 def test_the_same_command_again_trains_nothing(home: Path, report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = pl.read_csv(report / "tables" / "claims.csv")
     main(arguments("--output", "again"))

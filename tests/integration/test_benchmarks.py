@@ -57,6 +57,7 @@ def test_peak_memory_sees_what_a_call_takes_and_gives_back() -> None:
     assert common.peak_bytes(lambda: None) < 20e6
 
 
+@pytest.mark.full
 def test_a_failing_case_is_a_row() -> None:
     found = common.in_fresh_process("benchmarks/training.py", {"model": "gcn", "graph": {"name": "no-such-dataset"}})
     assert "exit code" in found["error"]

@@ -109,11 +109,19 @@ COLUMNS = {
 GRAPH = {swapped: "its split changed", relabelled: "its labels changed", rewired: "its edges changed"}
 
 
+def each(*changes: Callable) -> pytest.MarkDecorator:
+    """A test takes `change`: every day one of the labels and one of the columns, all in full."""
+    every_day = (relabelled, turned)
+    return pytest.mark.parametrize(
+        "change", [one if one in every_day else pytest.param(one, marks=pytest.mark.full) for one in changes]
+    )
+
+
 def apply(folder: Path, change: Callable) -> None:
     edit(folder, change, "edges" if change is rewired else "nodes")
 
 
-@pytest.mark.parametrize("change", [*GRAPH, older, *COLUMNS])
+@each(*GRAPH, older, *COLUMNS)
 @pytest.mark.parametrize("run", [ESTIMATOR, WIDE])
 def test_a_run_does_not_go_on_with_other_data(
     run: str, change: Callable, folder: Path, refused: Callable[..., str]
@@ -143,7 +151,7 @@ def test_a_run_goes_on_with_its_seed(folder: Path, refused: Callable[..., str]) 
         assert "seed is 7 here and 0 there" in refused("resume", run, *more)
 
 
-@pytest.mark.parametrize("change", [*GRAPH, older, *COLUMNS])
+@each(*GRAPH, older, *COLUMNS)
 def test_stage_2_says_what_changed_since_stage_1(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
     apply(folder, change)
     message = refused("fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs")
@@ -157,7 +165,7 @@ def test_stage_2_says_what_changed_since_stage_1(change: Callable, folder: Path,
     assert f"was made for other data: {words}" in message
 
 
-@pytest.mark.parametrize("change", [*GRAPH, *COLUMNS])
+@each(*GRAPH, *COLUMNS)
 def test_predictions_are_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
     apply(folder, change)
     for run in (ESTIMATOR, WIDE):
@@ -177,7 +185,7 @@ def test_predictions_from_other_values_say_so(folder: Path, caplog: pytest.LogCa
     assert (folder / "p.csv").read_text().count("\n") == NUM_NODES + 1
 
 
-@pytest.mark.parametrize("change", [swapped, relabelled, *COLUMNS])
+@each(swapped, relabelled, *COLUMNS)
 def test_a_test_of_other_data_is_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
     apply(folder, change)
     best = f"{ESTIMATOR}/checkpoints/best.ckpt"

@@ -113,7 +113,7 @@ def tiny_disk(kilobytes: int, mounted: Path, fill: int) -> tuple[str, ...]:
     return prefix
 
 
-@pytest.mark.parametrize("kind", ["scores", "checkpoint", "record"])
+@pytest.mark.parametrize("kind", ["scores", pytest.param("checkpoint", marks=pytest.mark.full), "record"])
 def test_a_full_disk_damages_nothing_and_is_told(tmp_path: Path, kind: str) -> None:
     mounted = tmp_path / "disk"
     prefix = tiny_disk(200, mounted, fill=1000)
@@ -128,6 +128,7 @@ def test_a_full_disk_damages_nothing_and_is_told(tmp_path: Path, kind: str) -> N
     assert sorted(path.name for path in after.iterdir()) == ["ballast", "file"]
 
 
+@pytest.mark.full
 def test_a_fit_on_a_full_disk_ends_in_one_line(tmp_path: Path) -> None:
     write_own_configs(tmp_path, write_graph(tmp_path / "graph.npz"))
     mounted = tmp_path / "disk"
