@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from spx.errors import ConfigError
-from spx.graph.csr import NUM_EDGE_TYPES
 from spx.graph.sharding import GraphShard
+from spx.kernels.formula import NUM_EDGE_TYPES
 from spx.nn.collectives import gather_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood

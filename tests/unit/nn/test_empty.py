@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.plain_attention import plain_attend
 from spx.graph.blocks import build_blocks
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable
@@ -11,7 +12,6 @@ from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood, attend
 from spx.nn.gcn import GCN
 from spx.nn.network import GraphTransformer
-from spx.nn.plain import plain_attend
 
 K = 3
 NEIGHBORHOODS: dict[str, Neighborhood] = {

@@ -8,8 +8,9 @@ from torch.nn.functional import linear
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.sampling import NeighborTable
+from spx.graph.segments import segment_sum
 from spx.nn.attention import INITIAL_VALUE_SCALE, SparseAttention
-from spx.nn.functional import Neighborhood, segment_sum
+from spx.nn.functional import Neighborhood
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import BatchNorm, GraphNorm, make_norm
 
