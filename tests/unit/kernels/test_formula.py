@@ -21,6 +21,7 @@ from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND
 from spx.kernels.rows import can_compile
 from spx.nn.functional import attend
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 modules = [torch_attention]
 if can_compile():
@@ -45,7 +46,7 @@ for module in modules:
     row_attention.implementation = lambda device, dtype: module
     for one, other in zip(results(attend, True), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-assert GraphTransformer(3, 2, 4, 1).edge_embedding.num_embeddings == 4
+assert GraphTransformer(3, 2, TransformerSettings(width=4, num_layers=1)).edge_embedding.num_embeddings == 4
 print(torch_attention.__file__)
 """
 
