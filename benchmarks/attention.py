@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import arguments, medians, peak_bytes, report
+from benchmarks.plain_attention import plain_attend
 from benchmarks.sampling import random_graph
 from spx.graph.sampling import NeighborTable
 from spx.kernels import row_attention, torch_attention
 from spx.nn.functional import Neighborhood, attend
-from spx.nn.plain import plain_attend
 
 
 def table_of(num_nodes: int, k: int) -> NeighborTable:

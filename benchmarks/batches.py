@@ -13,6 +13,7 @@ from spx.data.resampled import CoreNodeBatches
 from spx.graph.blocks import build_blocks
 from spx.graph.sampling import sample_neighbors
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 FEATURES, CLASSES = 100, 47
 
@@ -27,7 +28,9 @@ def measure(dataset: CoreNodeBatches, num_core: int, width: int, repeats: int) -
     """Median seconds of building a batch and of the step on it, by turns."""
     torch.manual_seed(0)
     k = [table.neighbors.shape[1] for table in dataset.draws[0]]
-    network = GraphTransformer(FEATURES, CLASSES, width, len(k), num_heads=4, dropout=0.2)
+    network = GraphTransformer(
+        FEATURES, CLASSES, TransformerSettings(width=width, num_layers=len(k), num_heads=4, dropout=0.2)
+    )
     optimizer = torch.optim.AdamW(network.parameters())
     building, blocks, steps = [], [], []
     for turn in range(repeats + 1):

@@ -16,6 +16,7 @@ from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors
 from spx.nn.compiled import compile_layers
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 ESTIMATOR = {"width": 8, "num_layers": 4, "norm": "graph", "normalize_values": True}
 WIDE = {"width": 64, "num_layers": 4, "num_heads": 4, "dropout": 0.3}
@@ -53,7 +54,7 @@ def core_nodes(dataset: NodeDataset, graph: AttentionGraph, size: int) -> list[N
 
 def measure(name: str, settings: dict, dataset: NodeDataset, batches: list[NodeBatch], repeats: int) -> dict:
     torch.manual_seed(0)
-    plain = GraphTransformer(dataset.num_features, dataset.num_classes, **settings)
+    plain = GraphTransformer(dataset.num_features, dataset.num_classes, TransformerSettings(**settings))
     compiled = copy.deepcopy(plain)
     compile_layers(compiled)
     functions = {"eager": epoch(plain, batches), "compiled": epoch(compiled, batches)}

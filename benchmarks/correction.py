@@ -20,6 +20,7 @@ from spx.data import AugmentedGraphData
 from spx.graph.csr import AttentionGraph
 from spx.nn import attention
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 K, EPOCHS, DRAWS = (12, 5, 5, 5), 80, 5
 SMALL_ROW, TRIALS = 8, 200_000
@@ -103,7 +104,11 @@ def accuracy(seed: int, corrected: bool, epochs: int, data: AugmentedGraphData, 
     """Test ROC-AUC in percent of the paper's wide network on Minesweeper, at its best epoch of validation."""
     dataset, sampler = data.dataset, Sampler(data.graph, scores_LM, seed)
     torch.manual_seed(seed)
-    network = GraphTransformer(dataset.num_features, 2, 32, len(K), 4, num_pre_layers=0, dropout=0.2)
+    network = GraphTransformer(
+        dataset.num_features,
+        2,
+        TransformerSettings(width=32, num_layers=len(K), num_heads=4, num_pre_layers=0, dropout=0.2),
+    )
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     judged = [sampler.draw(corrected) for _ in range(DRAWS)]
@@ -129,7 +134,11 @@ def estimator_scores(data: AugmentedGraphData, seed: int, epochs: int) -> Tensor
     """[L, M] by an estimator with the authors' settings for Minesweeper, its last epoch's."""
     dataset = data.dataset
     torch.manual_seed(seed)
-    network = GraphTransformer(dataset.num_features, 2, 4, len(K), 1, norm="graph", normalize_values=True)
+    network = GraphTransformer(
+        dataset.num_features,
+        2,
+        TransformerSettings(width=4, num_layers=len(K), num_heads=1, norm="graph", normalize_values=True),
+    )
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=1e-3)
     train = dataset.split.train
     for epoch in range(epochs):

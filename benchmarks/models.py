@@ -141,7 +141,7 @@ def without_kernels() -> None:
     import spx.data.resampled as resampled
     import spx.nn.attention as attention
     import spx.nn.network as network
-    from spx.nn.plain import plain_attend
+    from benchmarks.plain_attention import plain_attend
 
     def draw(graph: AttentionGraph, weights: Tensor, k: int, seed: int, sampler: str):
         return loop_over_nodes(graph, weights, k)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from spx.analysis.rows import ranges_of
-from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph
+from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable, SamplerName, sample_neighbors
+from spx.graph.segments import segment_sum
+from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND
 from spx.nn.attention import SparseAttention
-from spx.nn.functional import SCORE_BOUND, segment_sum
 from spx.nn.network import GraphTransformer
 
 
@@ -125,7 +126,7 @@ def random_projection(head_width: int, width: int, seed: int) -> Tensor:
 def projected_weights(graph: AttentionGraph, view: LayerView, projection: Tensor) -> Tensor:
     """The layer's scores when queries and typed keys are first projected to few dimensions, [M, H].
 
-        s_ij = ((E1[t] * K_j) G) . (Q_i G) / sqrt(D) + E2[t],  p as in `spx.nn.functional`
+        s_ij = ((E1[t] * K_j) G) . (Q_i G) / sqrt(D) + E2[t],  p as in `spx.kernels.formula`
 
     This is the theory's own narrow network: by Johnson and Lindenstrauss' lemma all inner products are kept within
     epsilon of the vectors' lengths when d is of the order of log(n) / epsilon^2, so the error falls as d^(-1/2).

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spx.analysis.rows import RowRange, check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
 from spx.graph.csr import AttentionGraph
-from spx.nn.functional import segment_sum
+from spx.graph.segments import segment_sum
 
 
 def energy_distance(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:

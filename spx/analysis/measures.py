@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from spx.analysis.rows import CHUNK_EDGES, check_edges, per_row, ranges_of, sorted_in_rows
-from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph, EdgeType
-from spx.nn.functional import segment_sum
+from spx.graph.csr import AttentionGraph, EdgeType
+from spx.graph.segments import segment_sum
+from spx.kernels.formula import NUM_EDGE_TYPES
 
 
 def normalized_entropy(graph: AttentionGraph, weights: Tensor) -> Tensor:

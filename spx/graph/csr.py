@@ -8,26 +8,15 @@ Letters: N nodes, M attention edges, E edges of the dataset.
 """
 
 import hashlib
-from enum import IntEnum
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from spx.errors import DatasetError
+from spx.kernels.formula import NUM_EDGE_TYPES, EdgeType
 
 CHUNK_EDGES = 1 << 24  # edges handled at a time where int64 temporaries would double the memory
-
-
-class EdgeType(IntEnum):
-    """Kind of an attention edge; the index into each layer's edge-type embedding."""
-
-    GRAPH = 0
-    EXPANDER = 1
-    SELF_LOOP = 2
-
-
-NUM_EDGE_TYPES = len(EdgeType)
 
 
 class AttentionGraph(NamedTuple):
@@ -36,7 +25,7 @@ class AttentionGraph(NamedTuple):
     Args:
         indptr: [N + 1] int64, row i is the slice `indptr[i]:indptr[i + 1]` of the other two.
         source: [M] int32, the node attended to.
-        edge_type: [M] uint8, see `EdgeType`.
+        edge_type: [M] uint8, see `spx.kernels.formula.EdgeType`.
     """
 
     indptr: Tensor

@@ -27,7 +27,7 @@ class NeighborTable(NamedTuple):
 
     Args:
         neighbors: [N, K] int32, the nodes attended to.
-        edge_type: [N, K] uint8, see `spx.graph.csr.EdgeType`.
+        edge_type: [N, K] uint8, see `spx.kernels.formula.EdgeType`.
     """
 
     neighbors: Tensor

@@ -23,12 +23,11 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
     """
     files = read_run(run_folder, checkpoint)
     model = build_model(files, checkpoint).model
-    settings = model.hparams
-    names = class_names(files, settings.num_outputs) or tuple(map(str, range(settings.num_outputs)))
+    names = class_names(files, model.num_outputs) or tuple(map(str, range(model.num_outputs)))
     origin = {name: str(files.record[name]) for name in ORIGIN if name in files.record}
     config = NetworkConfig(
         network=type(model.network).__name__,
-        arguments=network_arguments(type(model.network), settings),
+        arguments=network_arguments(model.network),
         task=model.task,
         class_names=names,
         made_from={"run": "/".join(files.folder.absolute().parts[-3:]), "checkpoint": Path(checkpoint).name, **origin},

@@ -1,6 +1,5 @@
 """A run's network and data, built again from its files: known classes only, and data that hasn't changed since."""
 
-import inspect
 import logging
 import os
 from pathlib import Path
@@ -16,13 +15,13 @@ from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
 from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.naming import file_stamps, is_path
-from spx.nn.export import NETWORKS
+from spx.nn.export import NETWORKS, argument_types
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
 from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
 
 MODELS = {kind.__name__: kind for kind in (AttentionEstimator, Spexphormer, GCNBaseline)}
-SIZES = frozenset(name for kind in NETWORKS.values() for name in inspect.signature(kind).parameters)
+SIZES = frozenset(name for kind in NETWORKS.values() for name in argument_types(kind))
 """Settings of a model that are its network's, so that its weights bound them."""
 DATA = {kind.__name__: kind for kind in (AugmentedGraphData, ResampledGraphData)}
 

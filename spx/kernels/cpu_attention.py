@@ -1,8 +1,8 @@
-"""Attention over CSR rows on the CPU, forward and backward, compiled for one width of the heads.
+"""The attention of `spx.kernels.formula` on the CPU, forward and backward, compiled for one width of the heads.
 
-The formula is that of `spx.nn.functional`. An edge costs one dot product and one scaled addition a head; nothing of
-the size of M * D is held, the backward computes the weights again. Rows of K and V are fetched ahead, as they are read
-in random order: waiting for memory is most of the time otherwise.
+An edge costs one dot product and one scaled addition a head. Nothing of the size of M * D is held, as the backward
+computes the weights again. Rows of K and V are fetched ahead, since they are read in random order: waiting for memory
+is most of the time otherwise.
 """
 
 import functools
@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND, Rows, Scoring
 from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
-from spx.kernels.vector import CACHE_LINE, SCORE_BOUND, add_product, add_scaled, address, bounded_exp, dot, prefetch
+from spx.kernels.vector import CACHE_LINE, add_product, add_scaled, address, bounded_exp, dot, prefetch
 
 AHEAD = 16  # edges between fetching a row and using it
 FLUSH_ROWS = 64  # rows whose dE1 and dE2 are summed before they are added to the float64 totals
@@ -27,85 +28,59 @@ class RowKernels(NamedTuple):
     weights: Callable
 
 
-def forward(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    indptr: Tensor,
-    source: Tensor,
-    edge_type: Tensor,
-    edge_scale: Tensor,
-    edge_bias: Tensor,
-    temperature: Tensor,
-) -> tuple[Tensor, Tensor]:
+def forward(query: Tensor, key: Tensor, value: Tensor, rows: Rows, scoring: Scoring) -> tuple[Tensor, Tensor]:
     """See `spx.kernels.row_attention`."""
-    query, edge_scale, edge_bias = _contiguous(query, edge_scale, edge_bias)
+    (query,) = _contiguous(query)
     out, mass = torch.empty_like(query), query.new_empty(query.shape[:2])
-    ranges = row_ranges(indptr, _threads(query, source))
     run_over(
-        _kernels_for(query).forward, ranges, *_arrays(query, _paired(key, value), indptr, source, edge_type),
-        *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(out, mass),
-    )  # fmt: skip
+        _kernels_for(query).forward,
+        row_ranges(rows.indptr, _threads(query, rows)),
+        *_arrays(query, _paired(key, value), *rows),
+        *_scoring(scoring, query),
+        *_arrays(out, mass),
+    )
     return out, mass
 
 
 def backward(
-    grad_out: Tensor,
-    out: Tensor,
-    mass: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    indptr: Tensor,
-    source: Tensor,
-    edge_type: Tensor,
-    edge_scale: Tensor,
-    edge_bias: Tensor,
-    temperature: Tensor,
+    grad_out: Tensor, out: Tensor, mass: Tensor, query: Tensor, key: Tensor, value: Tensor, rows: Rows, scoring: Scoring
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See `spx.kernels.row_attention`. Each thread adds to a dK and dV of its own, which are summed at the end."""
-    query, edge_scale, edge_bias = _contiguous(query, edge_scale, edge_bias)
-    grad_out, out = _contiguous(grad_out, out)
-    num_edges, num_in = source.numel(), max(1, key.shape[0])
-    worth = 2 + num_edges // (2 * num_in)  # a thread must have more edges than its dK has rows
-    ranges = row_ranges(indptr, min(_threads(query, source), worth))
+    query, grad_out, out = _contiguous(query, grad_out, out)
+    num_in = max(1, key.shape[0])
+    worth = 2 + rows.num_edges // (2 * num_in)  # a thread must have more edges than its dK has rows
+    ranges = row_ranges(rows.indptr, min(_threads(query, rows), worth))
     grad_query = torch.zeros_like(query)
     grad_pairs = _zeros(query, max(1, len(ranges)), key.shape[0], 2, *key.shape[1:])
-    grad_scale = torch.zeros(grad_pairs.shape[0], *edge_scale.shape, dtype=torch.float64)
-    grad_bias = torch.zeros(grad_pairs.shape[0], *edge_bias.shape, dtype=torch.float64)
+    grad_scale = torch.zeros(grad_pairs.shape[0], *scoring.edge_scale.shape, dtype=torch.float64)
+    grad_bias = torch.zeros(grad_pairs.shape[0], *scoring.edge_bias.shape, dtype=torch.float64)
     run_over(
-        _kernels_for(query).backward, ranges,
-        *_arrays(grad_out, out, mass, query, _paired(key, value), indptr, source, edge_type, edge_scale, edge_bias),
-        _inverse(temperature, query), *_arrays(grad_query, grad_pairs, grad_scale, grad_bias),
-    )  # fmt: skip
+        _kernels_for(query).backward,
+        ranges,
+        *_arrays(grad_out, out, mass, query, _paired(key, value), *rows),
+        *_scoring(scoring, query),
+        *_arrays(grad_query, grad_pairs, grad_scale, grad_bias),
+    )
     grad_key, grad_value = (grad_pairs[:, :, which].sum(0) for which in (0, 1))
     return grad_query, grad_key, grad_value, *(grad.sum(0).to(query.dtype) for grad in (grad_scale, grad_bias))
 
 
-def weights(
-    mass: Tensor,
-    query: Tensor,
-    key: Tensor,
-    indptr: Tensor,
-    source: Tensor,
-    edge_type: Tensor,
-    edge_scale: Tensor,
-    edge_bias: Tensor,
-    temperature: Tensor,
-) -> Tensor:
+def weights(mass: Tensor, query: Tensor, key: Tensor, rows: Rows, scoring: Scoring) -> Tensor:
     """See `spx.kernels.row_attention`."""
-    query, key, edge_scale, edge_bias = _contiguous(query, key, edge_scale, edge_bias)
-    p = query.new_empty(source.numel(), query.shape[1])
-    ranges = row_ranges(indptr, _threads(query, source))
+    query, key = _contiguous(query, key)
+    p = query.new_empty(rows.num_edges, query.shape[1])
     run_over(
-        _kernels_for(query).weights, ranges, *_arrays(mass, query, key, indptr, source, edge_type),
-        *_arrays(edge_scale, edge_bias), _inverse(temperature, query), *_arrays(p),
-    )  # fmt: skip
+        _kernels_for(query).weights,
+        row_ranges(rows.indptr, _threads(query, rows)),
+        *_arrays(mass, query, key, *rows),
+        *_scoring(scoring, query),
+        *_arrays(p),
+    )
     return p
 
 
-def _threads(query: Tensor, source: Tensor) -> int:
-    return num_threads(source.numel() * (10 * query.shape[1] + query[0].numel() if query.shape[0] else 0))
+def _threads(query: Tensor, rows: Rows) -> int:
+    return num_threads(rows.num_edges * (10 * query.shape[1] + query[0].numel() if query.shape[0] else 0))
 
 
 def _paired(key: Tensor, value: Tensor) -> Tensor:
@@ -132,8 +107,10 @@ def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [tensor.numpy() for tensor in tensors]
 
 
-def _inverse(temperature: Tensor, like: Tensor) -> np.floating:
-    return _kind(like).type(1 / float(temperature))
+def _scoring(scoring: Scoring, like: Tensor) -> tuple[np.ndarray, np.ndarray, np.floating]:
+    """As the kernels take it: 1 / T in place of T."""
+    edge_scale, edge_bias = _arrays(*_contiguous(scoring.edge_scale, scoring.edge_bias))
+    return edge_scale, edge_bias, _kind(like).type(1 / float(scoring.temperature))
 
 
 def _kind(tensor: Tensor) -> np.dtype:
@@ -156,7 +133,7 @@ def _compiled(D: int, kind: str) -> RowKernels:
     ):  # fmt: skip
         H = query.shape[1]
         row = H * head
-        typed, total, summed = np.empty((3, H, D), number), np.empty(H, number), np.empty((H, D), number)
+        typed, total, summed = np.empty((NUM_EDGE_TYPES, H, D), number), np.empty(H, number), np.empty((H, D), number)
         pair = 2 * row
         at_query, at_scale = address(query), address(edge_scale)
         at_typed, at_summed, at_key = address(typed), address(summed), address(pairs)
@@ -164,7 +141,7 @@ def _compiled(D: int, kind: str) -> RowKernels:
         last = indptr[stop] - 1
         for i in range(start, stop):
             typed[:] = zero
-            for t in range(3):
+            for t in range(NUM_EDGE_TYPES):
                 for h in range(H):
                     here = h * head
                     of_type = t * row + here
@@ -194,9 +171,10 @@ def _compiled(D: int, kind: str) -> RowKernels:
         grad_pairs, grad_scale, grad_bias = grads_of_pairs[part], grad_scales[part], grad_biases[part]
         H = query.shape[1]
         row = H * head
-        typed, grad_typed = np.empty((3, H, D), number), np.empty((3, H, D), number)
+        typed, grad_typed = np.empty((NUM_EDGE_TYPES, H, D), number), np.empty((NUM_EDGE_TYPES, H, D), number)
         delta, share = np.empty(H, number), np.empty(H, number)
-        scale_of_rows, bias_of_rows = np.zeros((3, H, D), number), np.zeros((3, H), number)
+        scale_of_rows = np.zeros((NUM_EDGE_TYPES, H, D), number)
+        bias_of_rows = np.zeros((NUM_EDGE_TYPES, H), number)
         pair = 2 * row
         at_typed, at_grad_typed, at_summed = address(typed), address(grad_typed), address(scale_of_rows)
         at_query, at_scale, at_grad_query = address(query), address(edge_scale), address(grad_query)
@@ -211,7 +189,7 @@ def _compiled(D: int, kind: str) -> RowKernels:
                 here = h * head
                 share[h] = one / mass[i, h] if mass[i, h] > zero else zero
                 delta[h] = dot(of_row + here, at_out + i * row + here, zero, D)
-                for t in range(3):
+                for t in range(NUM_EDGE_TYPES):
                     of_type = t * row + here
                     add_product(at_query + i * row + here, at_scale + of_type, at_typed + of_type, zero, D)
             for e in range(indptr[i], indptr[i + 1]):
@@ -233,7 +211,7 @@ def _compiled(D: int, kind: str) -> RowKernels:
                         add_scaled(grad_score, at_typed + of_type, at_grad_key + j + here, D)
                         add_scaled(grad_score, at_key + j + here, at_grad_typed + of_type, D)
                         bias_of_rows[t, h] += grad_score
-            for t in range(3):
+            for t in range(NUM_EDGE_TYPES):
                 for h in range(H):
                     here = h * head
                     of_type = t * row + here
@@ -247,12 +225,12 @@ def _compiled(D: int, kind: str) -> RowKernels:
     def weights(part, start, stop, mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, inverse, p):
         H = query.shape[1]
         row = H * head
-        typed = np.empty((3, H, D), number)
+        typed = np.empty((NUM_EDGE_TYPES, H, D), number)
         at_query, at_scale, at_typed, at_key = address(query), address(edge_scale), address(typed), address(key)
         last = indptr[stop] - 1
         for i in range(start, stop):
             typed[:] = zero
-            for t in range(3):
+            for t in range(NUM_EDGE_TYPES):
                 for h in range(H):
                     here = h * head
                     of_type = t * row + here

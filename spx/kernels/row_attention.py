@@ -1,17 +1,8 @@
 """Typed attention of N rows over M edges: one operator, one implementation for each device, chosen here.
 
-For head h, row i and edge e = (i <- j) of type t, with E1 holding the factor 1 / sqrt(D):
-
-    s_e = sum_d E1[t] K_j Q_i + E2[t]    m_e = exp(clamp(s_e / T, -8, 8))    mass_i = sum_e m_e
-    p_e = m_e / mass_i                   out_i = sum_e p_e V_j
-
-and backwards, from dO:
-
-    dV_j += p_e dO_i    ds_e = p_e (dO_i . V_j - dO_i . out_i) / T, or 0 beyond the clamp    dE2[t] += ds_e
-    dK_j += ds_e E1[t] Q_i    dQ_i += ds_e E1[t] K_j    dE1[t] += ds_e K_j Q_i
-
-What the backward needs of the forward is `out` and `mass`: 4 N (H D + H) bytes, whatever the number of edges.
-An implementation is a module with `forward`, `backward` and `weights`.
+The formula, forwards and backwards, is that of `spx.kernels.formula`. An implementation is a module with `forward`,
+`backward` and `weights`, which take the tensors as `Rows` and `Scoring`; operators of torch's can only have them one by
+one.
 """
 
 import functools
@@ -22,6 +13,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from spx.kernels.formula import NUM_EDGE_TYPES, Rows, Scoring
 from spx.kernels.rows import can_compile
 
 
@@ -41,12 +33,10 @@ def _triton_works(device: torch.device) -> bool:
     """Whether Triton is installed and its kernels compile for this device: tried once on a graph of one edge."""
     try:
         kernels = importlib.import_module("spx.kernels.triton_attention")
-        one, row, edge = (
-            torch.ones(1, 1, 1, device=device),
-            torch.tensor([0, 1], device=device),
-            torch.zeros(1, device=device),
-        )
-        inputs = (one, one, one, row, edge.int(), edge.byte(), one.expand(3, 1, 1), one[0].expand(3, 1), one.view(()))
+        one, edge = torch.ones(1, 1, 1, device=device), torch.zeros(1, device=device)
+        rows = Rows(torch.tensor([0, 1], device=device), edge.int(), edge.byte())
+        scoring = Scoring(one.expand(NUM_EDGE_TYPES, 1, 1), one[0].expand(NUM_EDGE_TYPES, 1), one.view(()))
+        inputs = (one, one, one, rows, scoring)
         kernels.backward(one, *kernels.forward(*inputs), *inputs)
     except Exception as error:  # whatever a compiler throws: slower is better than not at all
         warnings.warn(f"Triton can't be used ({error!r}): attention on CUDA runs as tensor operations.", stacklevel=2)
@@ -66,23 +56,20 @@ def row_attention(
     edge_bias: Tensor,
     temperature: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Attend; the formula is above.
+    """Attend.
 
     Args:
         query: [N, H, D].
         key, value: [N_in, H, D].
-        indptr: [N + 1] int64.
-        source: [M] int32, positions among the N_in.
-        edge_type: [M] uint8, 0 to 2.
-        edge_scale: E1 / sqrt(D), [3, H, D].
-        edge_bias: E2, [3, H].
-        temperature: T, [], above 0.
+        indptr, source, edge_type: see `Rows`.
+        edge_scale, edge_bias, temperature: see `Scoring`; the first holds the factor 1 / sqrt(D).
 
     Returns:
         `out` [N, H, D] and `mass` [N, H], both zero in an empty row. No gradient runs through `mass`.
     """
     module = implementation(query.device, query.dtype)
-    return module.forward(query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature)
+    rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
+    return module.forward(query, key, value, rows, scoring)
 
 
 @torch.library.custom_op("spx::row_attention_backward", mutates_args=())
@@ -100,11 +87,15 @@ def row_attention_backward(
     edge_bias: Tensor,
     temperature: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, value, edge_scale and edge_bias."""
+    """Gradients of query, key, value, edge_scale and edge_bias, each in its tensor's dtype.
+
+    Args:
+        grad_out: dO, [N, H, D].
+        out, mass: as `row_attention` gave them for the other arguments, which are the same.
+    """
     module = implementation(query.device, query.dtype)
-    return module.backward(
-        grad_out, out, mass, query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature
-    )
+    rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
+    return module.backward(grad_out, out, mass, query, key, value, rows, scoring)
 
 
 @torch.library.custom_op("spx::row_attention_weights", mutates_args=())
@@ -121,22 +112,24 @@ def row_attention_weights(
 ) -> Tensor:
     """The weights p, [M, H], from the mass that `row_attention` gave. They carry no gradient."""
     module = implementation(query.device, query.dtype)
-    return module.weights(mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, temperature)
+    rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
+    return module.weights(mass, query, key, rows, scoring)
 
 
 @row_attention.register_fake
-def _(query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature):
+def _(query, *_):
     kind = torch.promote_types(query.dtype, torch.float32)
     return query.new_empty(query.shape, dtype=kind), query.new_empty(query.shape[:2], dtype=kind)
 
 
 @row_attention_backward.register_fake
-def _(grad_out, out, mass, query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature):
+def _(grad_out, out, mass, query, key, value, indptr, source, edge_type, *scoring):
+    edge_scale, edge_bias, _ = scoring
     return tuple(tensor.new_empty(tensor.shape) for tensor in (query, key, value, edge_scale, edge_bias))
 
 
 @row_attention_weights.register_fake
-def _(mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, temperature):
+def _(mass, query, key, indptr, source, *_):
     return mass.new_empty(source.shape[0], query.shape[1])
 
 

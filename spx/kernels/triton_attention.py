@@ -1,15 +1,4 @@
-"""The attention of `spx.nn.functional` as fused Triton kernels, for CUDA devices.
-
-For head h, row i and attention edge e = (i <- j) of type t, with E1 (or the query) divided by sqrt(D):
-
-    s_e = (E1[t] * K_j) . Q_i + E2[t]        m_e = exp(clamp(s_e / T, -8, 8))
-    mass_i = sum_e m_e        p_e = m_e / mass_i        out_i = sum_e p_e V_j
-
-and backward, with delta_i = dO_i . out_i:
-
-    ds_e = p_e (dO_i . V_j - delta_i) / T where -8 <= s_e / T <= 8, else 0
-    dV_j = sum_e p_e dO_i        dK_j = sum_e ds_e E1[t] Q_i        dQ_i = sum_e ds_e E1[t] K_j
-    dE1[t] = sum_e ds_e K_j Q_i        dE2[t] = sum_e ds_e
+"""The attention of `spx.kernels.formula` as fused Triton kernels, for CUDA devices.
 
 Rows are CSR; a table [N, K] is its flat form with indptr = K * arange(N + 1). K_j and V_j are read where they lie
 and scores are made again in the backward pass, so nothing of size [M, H, D] is stored, and of size [M, H] only
@@ -19,7 +8,7 @@ so their last digits differ from run to run.
 A tile has ROWS * LANES slots of H2 * D2 channels (H and D rounded up to powers of two): slot (r, l) walks over the
 edges l, l + LANES, ... of row r with sums of its own, and the lanes of a row are added up once, after its last edge.
 
-Letters: N rows, N_in nodes attended to, M edges, H heads, D head width, S slots.
+Letters: as in the formula, and S slots.
 """
 
 import torch
@@ -27,66 +16,42 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-SCORE_BOUND = 8.0
-NUM_EDGE_TYPES = 3
+from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND, Rows, Scoring
+
 THREADS = 128
 FORWARD_CHANNELS, BACKWARD_CHANNELS = 8, 4  # of a tile for each thread: one load of 16 bytes of bfloat16, of float32
 ENOUGH_PROGRAMS = 1024  # below it, a row is shared among lanes so that all multiprocessors have work
 MAX_PARTIAL_SUMS = 2048  # programs of the backward pass, each with a partial sum of dE1 and dE2
+TYPES = tl.constexpr(NUM_EDGE_TYPES)
 
 
-def forward(
-    query: Tensor, key: Tensor, value: Tensor, indptr: Tensor, source: Tensor, edge_type: Tensor,
-    edge_scale: Tensor, edge_bias: Tensor, temperature: Tensor,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Attention of N rows.
-
-    Args:
-        query: [N, H, D], divided by sqrt(D); float32, bfloat16 or float16, as are key and value.
-        key, value: [N_in, H, D].
-        indptr: [N + 1] int64.
-        source: [M] int32, below N_in.
-        edge_type: [M] uint8, below 3.
-        edge_scale: E1, [3, H, D] float32.
-        edge_bias: E2, [3, H] float32.
-        temperature: T, [] float32.
-
-    Returns:
-        `out` [N, H, D] and `mass` [N, H], both float32. An empty row gets zeros.
-    """
+def forward(query: Tensor, key: Tensor, value: Tensor, rows: Rows, scoring: Scoring) -> tuple[Tensor, Tensor]:
+    """See `spx.kernels.row_attention`; query, key and value are float32, bfloat16 or float16, `scoring` is float32."""
     num_rows, heads, width = query.shape
     out = query.new_zeros(num_rows, heads, width, dtype=torch.float32)
     mass = query.new_zeros(num_rows, heads, dtype=torch.float32)
-    if source.numel():
-        tile = _tile(num_rows, source.numel(), heads, width, FORWARD_CHANNELS)
-        inputs = _contiguous(query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature)
+    if rows.num_edges:
+        tile = _tile(num_rows, rows.num_edges, heads, width, FORWARD_CHANNELS)
+        inputs = _contiguous(query, key, value, *rows, *scoring)
         with torch.cuda.device_of(query):
             _forward_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](out, mass, *inputs, num_rows, **tile)
     return out, mass
 
 
 def backward(
-    grad_out: Tensor, out: Tensor, mass: Tensor, query: Tensor, key: Tensor, value: Tensor,
-    indptr: Tensor, source: Tensor, edge_type: Tensor, edge_scale: Tensor, edge_bias: Tensor, temperature: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of query, key, value, E1 and E2, each in its input's dtype.
-
-    Args:
-        grad_out: dO, [N, H, D].
-        out, mass: as `forward` returned them for the other arguments, which are the same.
-    """
+    grad_out: Tensor, out: Tensor, mass: Tensor, query: Tensor, key: Tensor, value: Tensor, rows: Rows, scoring: Scoring
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See `spx.kernels.row_attention`."""
     num_rows, heads, width = query.shape
     grad_query = torch.zeros_like(query, memory_format=torch.contiguous_format)
     grad_key, grad_value = (torch.zeros(t.shape, dtype=torch.float32, device=t.device) for t in (key, value))
-    tile = _tile(num_rows, source.numel(), heads, width, BACKWARD_CHANNELS)
+    tile = _tile(num_rows, rows.num_edges, heads, width, BACKWARD_CHANNELS)
     num_blocks = triton.cdiv(num_rows, tile["ROWS"])
-    num_programs = min(num_blocks, MAX_PARTIAL_SUMS) if source.numel() else 0
+    num_programs = min(num_blocks, MAX_PARTIAL_SUMS) if rows.num_edges else 0
     grad_scale = mass.new_empty(num_programs, NUM_EDGE_TYPES, heads, width)
     grad_bias = mass.new_empty(num_programs, NUM_EDGE_TYPES, heads)
     if num_programs:
-        inputs = _contiguous(
-            grad_out, out, mass, query, key, value, indptr, source, edge_type, edge_scale, edge_bias, temperature
-        )
+        inputs = _contiguous(grad_out, out, mass, query, key, value, *rows, *scoring)
         outputs = (grad_query, grad_key, grad_value, grad_scale, grad_bias)
         with torch.cuda.device_of(query):
             _backward_kernel[(num_programs,)](*outputs, *inputs, num_rows, num_blocks, **tile)
@@ -94,21 +59,18 @@ def backward(
         grad_query,
         grad_key.to(key.dtype),
         grad_value.to(value.dtype),
-        grad_scale.sum(0).to(edge_scale.dtype),
-        grad_bias.sum(0).to(edge_bias.dtype),
+        grad_scale.sum(0).to(scoring.edge_scale.dtype),
+        grad_bias.sum(0).to(scoring.edge_bias.dtype),
     )
 
 
-def weights(
-    mass: Tensor, query: Tensor, key: Tensor, indptr: Tensor, source: Tensor, edge_type: Tensor,
-    edge_scale: Tensor, edge_bias: Tensor, temperature: Tensor,
-) -> Tensor:  # fmt: skip
-    """The weight p of each edge, [M, H] float32; `mass` is that of `forward` for the other arguments."""
+def weights(mass: Tensor, query: Tensor, key: Tensor, rows: Rows, scoring: Scoring) -> Tensor:
+    """See `spx.kernels.row_attention`; [M, H] float32."""
     num_rows, heads, width = query.shape
-    p = query.new_empty(source.numel(), heads, dtype=torch.float32)
-    if source.numel():
-        tile = _tile(num_rows, source.numel(), heads, width, FORWARD_CHANNELS)
-        inputs = _contiguous(mass, query, key, indptr, source, edge_type, edge_scale, edge_bias, temperature)
+    p = query.new_empty(rows.num_edges, heads, dtype=torch.float32)
+    if rows.num_edges:
+        tile = _tile(num_rows, rows.num_edges, heads, width, FORWARD_CHANNELS)
+        inputs = _contiguous(mass, query, key, *rows, *scoring)
         with torch.cuda.device_of(query):
             _weights_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](p, *inputs, num_rows, **tile)
     return p
@@ -236,7 +198,9 @@ def _backward_kernel(
     BOUND: tl.constexpr, H: tl.constexpr, D: tl.constexpr, H2: tl.constexpr, D2: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    """Each program walks over blocks of rows in strides and keeps its sums of dE1 and dE2 until its end."""
+    """Each program walks over blocks of rows in strides and keeps its sums of dE1 and dE2 until its end: a name for
+    each type, as a loop can't carry a list of them."""
+    tl.static_assert(TYPES == 3, "there are sums for three types of edges")
     head, real_head, channel, real = _channels(H, D, H2, D2)
     t = tl.load(temperature)
     d_scale_0 = tl.zeros([ROWS * LANES, H2, D2], tl.float32)
@@ -285,7 +249,7 @@ def _backward_kernel(
         own = (block * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None, None]
         tl.store(grad_query + own * (H * D) + channel, d_query, (own < num_rows) & real)
 
-    bucket = tl.program_id(0) * 3
+    bucket = tl.program_id(0) * TYPES
     tl.store(grad_scale + bucket * (H * D) + channel, tl.sum(d_scale_0, 0)[None, :, :], real)
     tl.store(grad_scale + (bucket + 1) * (H * D) + channel, tl.sum(d_scale_1, 0)[None, :, :], real)
     tl.store(grad_scale + (bucket + 2) * (H * D) + channel, tl.sum(d_scale_2, 0)[None, :, :], real)

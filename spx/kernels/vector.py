@@ -8,7 +8,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-SCORE_BOUND = 8.0
+from spx.kernels.formula import SCORE_BOUND
+
 CACHE_LINE = 64  # bytes
 VECTOR = 16  # most elements of one vector instruction's operand before LLVM splits it
 TABLE_STEPS = 16  # entries of the exponential's table for each unit of its argument

@@ -11,7 +11,7 @@ INITIAL_VALUE_SCALE = 0.25
 
 
 class SparseAttention(nn.Module):
-    """Multi-head attention of each node over its neighbourhood (formula: `spx.nn.functional`).
+    """Multi-head attention of each node over its neighbourhood (formula: `spx.kernels.formula`).
 
     Args:
         width: of the node states, H * D.

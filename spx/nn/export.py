@@ -3,10 +3,9 @@
 `model.safetensors` holds the weights, `model.json` the class, its arguments, the task and the class names.
 """
 
-import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -34,7 +33,7 @@ class NetworkConfig:
 
     Args:
         network: "GraphTransformer" or "GCN".
-        arguments: of its constructor.
+        arguments: what it is made by, see `network_arguments`.
         task: "multiclass" or "multilabel".
         class_names: of the C classes or labels, in the order of the network's outputs.
         made_from: where it comes from, as a person wants to know it: run, dataset, metric, ...
@@ -51,11 +50,29 @@ class NetworkConfig:
     format_version: int = FORMAT_VERSION
 
 
-def network_arguments(kind: type[nn.Module], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The constructor arguments of a network among the settings that it was made by, which name them alike; those
-    that aren't among them have their defaults."""
-    parameters = inspect.signature(kind).parameters
-    return {name: settings.get(name, parameter.default) for name, parameter in parameters.items()}
+def argument_types(kind: type[nn.Module], optional: bool = True) -> dict[str, Any]:
+    """Types of what `model.json` holds of a network, its settings one by one. Those that have a default are optional:
+    older exports don't know of all."""
+    settings = _settings_class(kind)
+    types = {"num_features": int, "num_outputs": int, **get_type_hints(settings)}
+    left_out = () if optional else {each.name for each in fields(settings) if each.default is not MISSING}
+    return {name: each for name, each in types.items() if name not in left_out}
+
+
+def network_arguments(network: nn.Module) -> dict[str, Any]:
+    """What `model.json` holds of a network: what it was made by, by name."""
+    return {"num_features": network.num_features, "num_outputs": network.num_outputs, **asdict(network.settings)}
+
+
+def make_network(kind: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+    """A network by what `model.json` holds of it; settings that aren't among it have their defaults."""
+    settings = dict(arguments)
+    num_features, num_outputs = settings.pop("num_features"), settings.pop("num_outputs")
+    return kind(num_features, num_outputs, _settings_class(kind)(**settings))
+
+
+def _settings_class(kind: type[nn.Module]) -> type:
+    return get_type_hints(kind.__init__)["settings"]
 
 
 def save_network(folder: str | Path, network: nn.Module, config: NetworkConfig) -> Path:
@@ -133,9 +150,9 @@ def _problem(content: dict[str, Any]) -> str | None:
         return f"it holds {', '.join(map(str, content))[:200]}"
     if not isinstance(content["network"], str) or content["network"] not in NETWORKS:
         return f"the network is {str(content['network'])[:50]!r}, none of {', '.join(NETWORKS)}"
-    wanted = _argument_types(NETWORKS[content["network"]])
+    wanted = argument_types(NETWORKS[content["network"]])
     arguments, names = content["arguments"], content["class_names"]
-    needed = _argument_types(NETWORKS[content["network"]], optional=False)
+    needed = argument_types(NETWORKS[content["network"]], optional=False)
     if not isinstance(arguments, dict) or not needed.keys() <= arguments.keys() <= wanted.keys():
         return f"the arguments of a {content['network']} are {', '.join(wanted)}"
     for name, value in arguments.items():
@@ -151,12 +168,6 @@ def _problem(content: dict[str, Any]) -> str | None:
     if not isinstance(made_from, dict) or not all(isinstance(value, str) for value in made_from.values()):
         return "made_from holds more than text"
     return None
-
-
-def _argument_types(kind: type[nn.Module], optional: bool = True) -> dict[str, Any]:
-    """Types of the constructor's arguments. Those that have a default are optional: older exports don't know of all."""
-    hints, parameters = get_type_hints(kind.__init__), inspect.signature(kind).parameters
-    return {name: hints[name] for name, each in parameters.items() if optional or each.default is each.empty}
 
 
 def _fits(value: object, wanted: Any) -> bool:
@@ -178,7 +189,7 @@ def _empty_network(folder: Path, config: NetworkConfig, tensors: Mapping[str, Te
             raise ArtifactError(f"{folder / CONFIG_FILE} gives {name} = {value} for {most:,} weights. {_MEND}")
     try:
         with torch.device("meta"):
-            return NETWORKS[config.network](**config.arguments)
+            return make_network(NETWORKS[config.network], config.arguments)
     except (ValueError, RuntimeError, ArithmeticError) as error:
         raise ArtifactError(f"{folder / CONFIG_FILE} describes no network: {error} {_MEND}") from error
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.norms import BatchNorm
+from spx.nn.settings import GCNSettings
 
 
 class GCN(nn.Module):
@@ -21,30 +21,21 @@ class GCN(nn.Module):
     Args:
         num_features: F.
         num_outputs: C, logits per node.
-        width: d.
-        num_layers: number of convolutions.
-        dropout: probability.
-        residual: residual blocks instead of a plain stack.
-
-    Raises:
-        ConfigError: no layer, or no width.
+        settings: of the rest.
     """
 
-    def __init__(
-        self, num_features: int, num_outputs: int, width: int, num_layers: int, dropout: float, residual: bool = False
-    ):
+    def __init__(self, num_features: int, num_outputs: int, settings: GCNSettings):
         super().__init__()
         from torch_geometric.nn import GCNConv
 
-        if num_layers < 1 or width < 1:
-            raise ConfigError(f"num_layers is {num_layers} and width {width}; both must be at least 1.")
+        self.num_features, self.num_outputs, self.settings = num_features, num_outputs, settings
+        width, num_layers, residual = settings.width, settings.num_layers, settings.residual
         ends = [width, width] if residual else [num_features, num_outputs]
         widths = [ends[0], *[width] * (num_layers - 1), ends[1]]
-        self.residual = residual
         self.encoder = FeatureEncoder(num_features, width) if residual else nn.Identity()
         self.layers = nn.ModuleList(GCNConv(before, after) for before, after in pairwise(widths))
         self.between = nn.ModuleList(
-            nn.Sequential(BatchNorm(width), nn.ReLU(), nn.Dropout(dropout))
+            nn.Sequential(BatchNorm(width), nn.ReLU(), nn.Dropout(settings.dropout))
             for _ in range(num_layers if residual else num_layers - 1)
         )
         self.head = nn.Linear(width, num_outputs) if residual else nn.Identity()
@@ -56,5 +47,5 @@ class GCN(nn.Module):
         h = h.float() if h.dtype == torch.float16 else h  # GCNConv has float32 weights
         for convolution, between in zip(self.layers, [*self.between, nn.Identity()], strict=False):
             update = between(convolution(h, edge_index))
-            h = h + update if self.residual else update
+            h = h + update if self.settings.residual else update
         return self.head(h)

@@ -1,6 +1,6 @@
 """The layers that networks are made of."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from spx.errors import ConfigError
 from spx.kernels.cpu_dropout import FAST_DTYPES, dropout
 from spx.nn.attention import SparseAttention
 from spx.nn.functional import Neighborhood, at_least_fp32
-from spx.nn.norms import NormName, make_norm
-
-LayerName = Literal["transformer", "concat", "residual"]
+from spx.nn.norms import make_norm
+from spx.nn.settings import LayerName, NormName
 
 
 class Dropout(nn.Dropout):

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from spx.errors import ConfigError
-from spx.graph.csr import NUM_EDGE_TYPES
 from spx.graph.sharding import GraphShard
+from spx.kernels.formula import NUM_EDGE_TYPES
 from spx.nn.collectives import gather_rows
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood
-from spx.nn.layers import HiddenLayer, LayerName, layer_class
-from spx.nn.norms import NormName, make_norm
+from spx.nn.layers import HiddenLayer, layer_class
+from spx.nn.norms import make_norm
+from spx.nn.settings import TransformerSettings
 
 
 class GraphTransformer(nn.Module):
@@ -21,63 +22,32 @@ class GraphTransformer(nn.Module):
     Args:
         num_features: F.
         num_outputs: C, logits per node.
-        width: of the node states.
-        num_layers: L.
-        num_heads: of each attention.
-        num_pre_layers: hidden layers before the Transformer layers, after the linear encoder.
-        num_post_layers: linear layers of the head, at least 1; all but the last are hidden layers.
-        norm: see `make_norm`; default: "layer" for residual layers, "batch" for others.
-        dropout: probability, in every Transformer layer.
-        normalize_values: see `SparseAttention`.
-        unit_rows: of the hidden layers, see `HiddenLayer`.
-        layer: "transformer", "concat" or "residual", see `spx.nn.layers`.
-        drop_features: whether the features are dropped out, too.
+        settings: of the rest.
 
     Raises:
-        ConfigError: a count below its least value, a dropout outside [0, 1), heads that don't divide the width, an
-            unknown layer.
+        ConfigError: heads that don't divide the width, an unknown norm or layer.
     """
 
     temperature: Tensor
 
-    def __init__(
-        self,
-        num_features: int,
-        num_outputs: int,
-        width: int,
-        num_layers: int,
-        num_heads: int = 1,
-        num_pre_layers: int = 1,
-        num_post_layers: int = 1,
-        norm: NormName | None = None,
-        dropout: float = 0.0,
-        normalize_values: bool = False,
-        unit_rows: bool = True,
-        layer: LayerName = "transformer",
-        drop_features: bool = False,
-    ):
+    def __init__(self, num_features: int, num_outputs: int, settings: TransformerSettings):
         super().__init__()
-        for name, number, least in (
-            ("width", width, 1),
-            ("num_layers", num_layers, 1),
-            ("num_pre_layers", num_pre_layers, 0),
-            ("num_post_layers", num_post_layers, 1),
-        ):
-            if number < least:
-                raise ConfigError(f"{name} is {number}; it must be at least {least}.")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is {dropout}; it is a probability from 0 to below 1.")
+        self.num_features, self.num_outputs, self.settings = num_features, num_outputs, settings
+        kind, width = layer_class(settings.layer), settings.width
+        norm = settings.norm or kind.usual_norm
         self.register_buffer("temperature", torch.ones(()))
-        norm = norm or layer_class(layer).usual_norm
-        self.encoder = FeatureEncoder(num_features, width, dropout if drop_features else 0.0)
-        self.pre = nn.Sequential(*(HiddenLayer(width, norm, unit_rows) for _ in range(num_pre_layers)))
+        self.encoder = FeatureEncoder(num_features, width, settings.dropout if settings.drop_features else 0.0)
+        self.pre = nn.Sequential(
+            *(HiddenLayer(width, norm, settings.unit_rows) for _ in range(settings.num_pre_layers))
+        )
         self.edge_embedding = nn.Embedding(NUM_EDGE_TYPES, width)
         self.layers = nn.ModuleList(
-            layer_class(layer)(width, num_heads, norm, dropout, normalize_values) for _ in range(num_layers)
+            kind(width, settings.num_heads, norm, settings.dropout, settings.normalize_values)
+            for _ in range(settings.num_layers)
         )
         self.head = nn.Sequential(
-            *([make_norm(norm, width)] if layer == "residual" else []),
-            *(HiddenLayer(width, norm, unit_rows) for _ in range(num_post_layers - 1)),
+            *([make_norm(norm, width)] if settings.layer == "residual" else []),
+            *(HiddenLayer(width, norm, settings.unit_rows) for _ in range(settings.num_post_layers - 1)),
             nn.Linear(width, num_outputs),
         )
 

@@ -1,15 +1,12 @@
 """Normalisation over nodes, whose statistics can be those of all ranks' nodes. N nodes, on this rank."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from spx.errors import ConfigError
 from spx.nn.collectives import num_ranks, sum_over_ranks
 from spx.nn.functional import at_least_fp32
-
-NormName = Literal["batch", "graph", "layer", "none"]
+from spx.nn.settings import NormName
 
 
 class GraphNorm(nn.Module):

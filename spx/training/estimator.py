@@ -10,8 +10,8 @@ from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.graph.sharding import GraphShard
 from spx.nn.network import GraphTransformer
-from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
+from spx.nn.settings import ESTIMATOR, NormName, TransformerSettings
 from spx.training.task import NodeTask
 
 
@@ -52,15 +52,15 @@ class AttentionEstimator(NodeTask):
 
     def __init__(
         self,
-        width: int = 4,
-        num_layers: int = 4,
-        num_heads: int = 1,
-        num_pre_layers: int = 1,
-        num_post_layers: int = 1,
-        norm: NormName = "graph",
-        dropout: float = 0.0,
-        normalize_values: bool = True,
-        unit_rows: bool = True,
+        width: int = ESTIMATOR.width,
+        num_layers: int = ESTIMATOR.num_layers,
+        num_heads: int = ESTIMATOR.num_heads,
+        num_pre_layers: int = ESTIMATOR.num_pre_layers,
+        num_post_layers: int = ESTIMATOR.num_post_layers,
+        norm: NormName = ESTIMATOR.norm,
+        dropout: float = ESTIMATOR.dropout,
+        normalize_values: bool = ESTIMATOR.normalize_values,
+        unit_rows: bool = ESTIMATOR.unit_rows,
         temperature_decay: float = 0.99,
         temperature_wait: int = 5,
         temperature_min: float = 0.05,
@@ -73,19 +73,18 @@ class AttentionEstimator(NodeTask):
         task: TaskName,
         metric: str,
     ):
-        network = GraphTransformer(
-            num_features,
-            num_outputs,
-            width,
-            num_layers,
-            num_heads,
-            num_pre_layers,
-            num_post_layers,
-            norm,
-            dropout,
-            normalize_values,
-            unit_rows,
+        settings = TransformerSettings(
+            width=width,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            num_pre_layers=num_pre_layers,
+            num_post_layers=num_post_layers,
+            norm=norm,
+            dropout=dropout,
+            normalize_values=normalize_values,
+            unit_rows=unit_rows,
         )
+        network = GraphTransformer(num_features, num_outputs, settings)
         super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
         if not (0 < temperature_decay <= 1 and 0 < temperature_min <= 1 and temperature_wait >= 0):
             raise ConfigError(

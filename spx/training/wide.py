@@ -1,10 +1,9 @@
 """Stage 2 and the baselines: wide networks that are trained for their predictions."""
 
 from spx.nn.gcn import GCN
-from spx.nn.layers import LayerName
 from spx.nn.network import GraphTransformer
-from spx.nn.norms import NormName
 from spx.nn.objectives import TaskName
+from spx.nn.settings import BASELINE, WIDE, GCNSettings, LayerName, NormName, TransformerSettings
 from spx.training.task import NodeTask, ScheduleName
 
 
@@ -42,16 +41,16 @@ class Spexphormer(NodeTask):
 
     def __init__(
         self,
-        width: int = 64,
-        num_layers: int = 4,
-        num_heads: int = 4,
-        num_pre_layers: int = 1,
-        num_post_layers: int = 1,
-        norm: NormName | None = None,
-        dropout: float = 0.2,
-        unit_rows: bool = True,
-        layer: LayerName = "transformer",
-        drop_features: bool = False,
+        width: int = WIDE.width,
+        num_layers: int = WIDE.num_layers,
+        num_heads: int = WIDE.num_heads,
+        num_pre_layers: int = WIDE.num_pre_layers,
+        num_post_layers: int = WIDE.num_post_layers,
+        norm: NormName | None = WIDE.norm,
+        dropout: float = WIDE.dropout,
+        unit_rows: bool = WIDE.unit_rows,
+        layer: LayerName = WIDE.layer,
+        drop_features: bool = WIDE.drop_features,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -63,20 +62,19 @@ class Spexphormer(NodeTask):
         task: TaskName,
         metric: str,
     ):
-        network = GraphTransformer(
-            num_features,
-            num_outputs,
-            width,
-            num_layers,
-            num_heads,
-            num_pre_layers,
-            num_post_layers,
-            norm,
-            dropout,
+        settings = TransformerSettings(
+            width=width,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            num_pre_layers=num_pre_layers,
+            num_post_layers=num_post_layers,
+            norm=norm,
+            dropout=dropout,
             unit_rows=unit_rows,
             layer=layer,
             drop_features=drop_features,
         )
+        network = GraphTransformer(num_features, num_outputs, settings)
         super().__init__(
             network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment
         )
@@ -110,10 +108,10 @@ class GCNBaseline(NodeTask):
 
     def __init__(
         self,
-        width: int = 64,
-        num_layers: int = 2,
-        dropout: float = 0.5,
-        residual: bool = False,
+        width: int = BASELINE.width,
+        num_layers: int = BASELINE.num_layers,
+        dropout: float = BASELINE.dropout,
+        residual: bool = BASELINE.residual,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -123,6 +121,7 @@ class GCNBaseline(NodeTask):
         task: TaskName,
         metric: str,
     ):
-        network = GCN(num_features, num_outputs, width, num_layers, dropout, residual)
+        settings = GCNSettings(width=width, num_layers=num_layers, dropout=dropout, residual=residual)
+        network = GCN(num_features, num_outputs, settings)
         super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
         self.save_hyperparameters()

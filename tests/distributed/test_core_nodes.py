@@ -16,6 +16,7 @@ from spx.nn.collectives import share_of_ranks
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import normalize_over_ranks
 from spx.nn.objectives import log_probabilities, node_loss
+from spx.nn.settings import TransformerSettings
 
 from .ranks import on_ranks
 
@@ -25,7 +26,9 @@ NORMS, LAYERS = ["batch", "graph", "layer", "none"], ["transformer", "concat", "
 
 def network(norm: str, layer: str = "transformer", dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(0)
-    return GraphTransformer(6, CLASSES, 8, 2, num_heads=2, norm=norm, layer=layer, dropout=dropout).double()
+    return GraphTransformer(
+        6, CLASSES, TransformerSettings(width=8, num_layers=2, num_heads=2, norm=norm, layer=layer, dropout=dropout)
+    ).double()
 
 
 def batch_of(core: Tensor) -> NodeBatch:

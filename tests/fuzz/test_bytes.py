@@ -24,6 +24,7 @@ from spx.files import write_json
 from spx.graph.scores import load_scores, read_header
 from spx.nn.export import NetworkConfig, load_network, network_arguments, save_network
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 from spx.training import Spexphormer
 from spx.training.resuming import WholeFileIO
 
@@ -156,9 +157,9 @@ def test_run_folders(count: int, run: Path, name: str, tmp_path: Path) -> None:
 
 @budget(60, 300)
 def test_exports(count: int, data: AugmentedGraphData, tmp_path: Path) -> None:
-    arguments = network_arguments(GraphTransformer, {**RUN["model"]["init_args"], "num_features": 5, "num_outputs": 3})
-    config = NetworkConfig("GraphTransformer", arguments, "multiclass", ("a", "b", "c"))
-    save_network(tmp_path / "export", GraphTransformer(**arguments), config)
+    network = GraphTransformer(5, 3, TransformerSettings(**RUN["model"]["init_args"]))
+    config = NetworkConfig("GraphTransformer", network_arguments(network), "multiclass", ("a", "b", "c"))
+    save_network(tmp_path / "export", network, config)
     for name in ("model.json", "model.safetensors"):
         whole = tmp_path / f"whole{Path(name).suffix}"
         whole.write_bytes((tmp_path / "export" / name).read_bytes())

@@ -1,7 +1,6 @@
 """Every implementation of the attention, over both layouts, against a dense masked softmax: outputs and all gradients,
 in float64 to 1e-10."""
 
-import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -11,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.plain_attention import plain_attend
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable
+from spx.graph.segments import segment_sum
 from spx.kernels import cpu_attention, row_attention, torch_attention
 from spx.nn.attention import SparseAttention
-from spx.nn.functional import Neighborhood, attend, segment_sum
-from spx.nn.plain import plain_attend
+from spx.nn.functional import Neighborhood, attend
 
 Attend = Callable[..., tuple[Tensor, Tensor]]
 
@@ -232,32 +232,10 @@ def test_an_empty_row_gives_zero_and_disturbs_no_other(attention: Attend) -> Non
     assert not gradients[0][list(empty)].any()
 
 
-@pytest.mark.parametrize("trailing", [(), (2,), (2, 3)])
-def test_segment_sum_has_the_right_gradient(trailing: tuple[int, ...]) -> None:
-    values = torch.randn(7, *trailing, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    indptr = torch.tensor([0, 0, 3, 4, 4, 7, 7])
-    expected = torch.stack([values[a:b].sum(0) for a, b in itertools.pairwise(indptr)])
-    torch.testing.assert_close(segment_sum(values, indptr), expected)
-    assert torch.autograd.gradcheck(lambda v: segment_sum(v, indptr), values.requires_grad_())
-
-
-def test_segment_sum_takes_strided_values() -> None:
-    values = torch.randn(3, 8, generator=torch.Generator().manual_seed(0)).t()
-    torch.testing.assert_close(
-        segment_sum(values, torch.tensor([0, 5, 8])), torch.stack([values[:5].sum(0), values[5:].sum(0)])
-    )
-
-
 def many_neighbours(layout: str, number: int = 10_000) -> Neighborhood:
     sources = torch.zeros(1, number, dtype=torch.int32)
     table = NeighborTable(sources, torch.zeros(1, number, dtype=torch.uint8))
     return table if layout == "regular" else as_csr(table)
-
-
-def test_under_autocast_ten_thousand_ones_sum_to_ten_thousand() -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        total = segment_sum(torch.ones(10_000, 2), torch.tensor([0, 10_000]))
-    torch.testing.assert_close(total, torch.full((1, 2), 1e4), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("layout", ["ragged", "regular"])

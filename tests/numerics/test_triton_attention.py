@@ -18,6 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from spx.kernels.formula import Rows, Scoring
+
 pytest.importorskip("triton", reason="the kernels need Triton")
 
 MODULE = "spx.kernels.triton_attention"
@@ -35,12 +37,6 @@ class Inputs(NamedTuple):
     value: Tensor
     edge_scale: Tensor
     edge_bias: Tensor
-
-
-class Rows(NamedTuple):
-    indptr: Tensor
-    source: Tensor
-    edge_type: Tensor
 
 
 @contextmanager
@@ -133,7 +129,7 @@ def kernels_agree(leaves: Inputs, rows: Rows, temperature: float, tiling: str, t
     grad_out = torch.randn(expected_out.shape, generator=torch.Generator().manual_seed(2))
     expected = torch.autograd.grad((expected_out * grad_out).sum(), exact)
     query, key, value, edge_scale, edge_bias = leaves
-    arguments = (*rows, edge_scale, edge_bias, torch.tensor(temperature))
+    arguments = rows, Scoring(edge_scale, edge_bias, torch.tensor(temperature))
     with patch.multiple(module, **TILINGS[tiling]):
         out, mass = module.forward(query, key, value, *arguments)
         p = module.weights(mass, query, key, *arguments)
@@ -193,7 +189,7 @@ def no_gradient_flows(bias: float) -> None:
     module = import_module(MODULE)
     leaves, rows = inputs(4, 2, 3), rows_of([2, 3, 0, 5])
     query, key, value, edge_scale, edge_bias = leaves._replace(edge_bias=torch.full((3, 2), bias))
-    arguments = (query, key, value, *rows, edge_scale, edge_bias, torch.tensor(1.0))
+    arguments = query, key, value, rows, Scoring(edge_scale, edge_bias, torch.tensor(1.0))
     out, mass = module.forward(*arguments)
     gradients = Inputs(*module.backward(torch.ones_like(out), out, mass, *arguments))
     assert gradients.value.any()
@@ -210,7 +206,7 @@ def the_result_is_zero(num_rows: int, num_in: int) -> None:
     module = import_module(MODULE)
     leaves, rows = inputs(num_rows, 2, 3), rows_of([0] * num_rows)
     query, key, value, edge_scale, edge_bias = leaves._replace(key=leaves.key[:num_in], value=leaves.value[:num_in])
-    arguments = (*rows, edge_scale, edge_bias, torch.tensor(1.0))
+    arguments = rows, Scoring(edge_scale, edge_bias, torch.tensor(1.0))
     out, mass = module.forward(query, key, value, *arguments)
     assert out.shape == (num_rows, 2, 3)
     assert mass.shape == (num_rows, 2)
@@ -230,7 +226,7 @@ def empty_rows_are_zero() -> None:
     module = import_module(MODULE)
     rows = rows_of(LAYOUTS["ragged"])
     query, key, value, edge_scale, edge_bias = inputs(len(LAYOUTS["ragged"]), 3, 5)
-    arguments = (query, key, value, *rows, edge_scale, edge_bias, torch.tensor(1.0))
+    arguments = query, key, value, rows, Scoring(edge_scale, edge_bias, torch.tensor(1.0))
     out, mass = module.forward(*arguments)
     gradients = module.backward(torch.ones_like(out), out, mass, *arguments)
     empty = rows.indptr.diff() == 0
@@ -247,7 +243,8 @@ def nan_stays_in_its_rows() -> None:
     rows = rows_of([2] * 11)
     query, key, value, edge_scale, edge_bias = inputs(11, 2, 3)
     key[4] = torch.nan
-    out, _ = import_module(MODULE).forward(query, key, value, *rows, edge_scale, edge_bias, torch.tensor(1.0))
+    scoring = Scoring(edge_scale, edge_bias, torch.tensor(1.0))
+    out, _ = import_module(MODULE).forward(query, key, value, rows, scoring)
     seen = (rows.source.view(11, 2) == 4).any(1)
     assert seen.any()
     assert not seen.all()
@@ -273,13 +270,13 @@ def test_half_precision_inputs(interpreted: Run, dtype: torch.dtype, layout: str
 def sums_of_ten_thousand(dtype: torch.dtype) -> tuple[float, float, float]:
     """mass and out of a row that attends to 10,000 ones alike; dV of a node that 10,000 rows attend to alone."""
     module = import_module(MODULE)
-    number, constants = 10_000, (torch.ones(3, 1, 1), torch.zeros(3, 1), torch.tensor(1.0))
+    number, scoring = 10_000, Scoring(torch.ones(3, 1, 1), torch.zeros(3, 1), torch.tensor(1.0))
     one, many = torch.zeros(1, 1, 1, dtype=dtype), torch.zeros(number, 1, 1, dtype=dtype)
     types = torch.zeros(number, dtype=torch.uint8)
-    to_many = torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), types
-    to_one = torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), types
-    out, mass = module.forward(one, many, many + 1, *to_many, *constants)
-    arguments = many, one, one + 1, *to_one, *constants
+    to_many = Rows(torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), types)
+    to_one = Rows(torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), types)
+    out, mass = module.forward(one, many, many + 1, to_many, scoring)
+    arguments = many, one, one + 1, to_one, scoring
     forward = module.forward(*arguments)
     grad_value = module.backward(torch.ones_like(forward[0]), *forward, *arguments)[2]
     return float(mass), float(out), float(grad_value)
@@ -300,7 +297,7 @@ def strides_make_no_difference() -> None:
     assert not strided.key.is_contiguous()
     results = []
     for query, key, value, *embedding in (leaves, strided):
-        arguments = (query, key, value, *rows, *embedding, torch.tensor(1.0))
+        arguments = query, key, value, rows, Scoring(*embedding, torch.tensor(1.0))
         out, mass = module.forward(*arguments)
         gradients = module.backward(torch.ones(1).expand_as(out), out, mass, *arguments)
         results.append((out, mass, *gradients))

@@ -12,6 +12,7 @@ from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 from .conftest import random_scores
 
@@ -26,7 +27,7 @@ def augmented() -> AttentionGraph:
 def view(augmented: AttentionGraph) -> choice.LayerView:
     """The second of two layers, two heads."""
     torch.manual_seed(0)
-    network = GraphTransformer(5, 3, width=8, num_layers=2, num_heads=2)
+    network = GraphTransformer(5, 3, TransformerSettings(width=8, num_layers=2, num_heads=2))
     with torch.no_grad():
         for layer in network.layers:
             layer.attention.query.weight *= 8  # sharp enough to tell samplers apart
@@ -35,7 +36,10 @@ def view(augmented: AttentionGraph) -> choice.LayerView:
 
 def test_a_view_is_what_the_network_computes(augmented: AttentionGraph) -> None:
     torch.manual_seed(0)
-    network, x = GraphTransformer(5, 3, width=8, num_layers=3, num_heads=2, dropout=0.5), torch.randn(40, 5)
+    network, x = (
+        GraphTransformer(5, 3, TransformerSettings(width=8, num_layers=3, num_heads=2, dropout=0.5)),
+        torch.randn(40, 5),
+    )
     views = list(choice.layer_views(network, x, augmented))
     for view, weights in zip(views, network.attention_weights(x, (augmented,)), strict=True):
         torch.testing.assert_close(view.weights, weights)
@@ -90,7 +94,7 @@ def test_relative_error_by_hand() -> None:
 
 def test_scores_replaced_by_the_layers_own_change_nothing(augmented: AttentionGraph) -> None:
     torch.manual_seed(0)
-    network = GraphTransformer(5, 3, width=8, num_layers=1, num_heads=1, normalize_values=True)
+    network = GraphTransformer(5, 3, TransformerSettings(width=8, num_layers=1, num_heads=1, normalize_values=True))
     (view,) = choice.layer_views(network, torch.randn(40, 5), augmented)
     assert choice.replaced_error(augmented, view, view.scores()) < 1e-6
     values = view.attention.values(view.x)[:, 0].detach()

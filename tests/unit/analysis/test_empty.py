@@ -6,6 +6,7 @@ import torch
 from spx.analysis import choice, distance, measures, rows, structure
 from spx.graph.csr import AttentionGraph
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 
 def graph_of(num_nodes: int) -> AttentionGraph:
@@ -51,7 +52,11 @@ def test_sums_are_zero_and_means_are_none(num_nodes: int) -> None:
 
 def test_what_a_layer_outputs_over_no_row() -> None:
     graph = graph_of(0)
-    view = next(choice.layer_views(GraphTransformer(6, 3, 8, 1, 2), torch.zeros(0, 6), graph))
+    view = next(
+        choice.layer_views(
+            GraphTransformer(6, 3, TransformerSettings(width=8, num_layers=1, num_heads=2)), torch.zeros(0, 6), graph
+        )
+    )
     edges = choice.sampled_edges(graph, NOTHING, 3, seed=0)
     assert edges.shape == (0, 3)
     assert view.sampled(choice.as_table(graph, edges)).shape == (0, 8)

@@ -7,6 +7,7 @@ from spx.graph.csr import augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 NUM_NODES, DEGREES = 60, (4, 3, 2)
 CORE = torch.tensor([17, 3, 59, 0, 31])
@@ -104,7 +105,9 @@ def test_a_network_gives_the_core_nodes_the_same_outputs_as_the_whole_tables(
     torch.manual_seed(0)
     tables = sampled_tables(degrees=(3, 3, 3) if shared else DEGREES)
     tables = [tables[0]] * 3 if shared else tables
-    net = GraphTransformer(6, 5, width=8, num_layers=3, num_heads=2, norm=norm, dropout=0.3).double()
+    net = GraphTransformer(
+        6, 5, TransformerSettings(width=8, num_layers=3, num_heads=2, norm=norm, dropout=0.3)
+    ).double()
     x = torch.randn(NUM_NODES, 6, dtype=torch.float64)
     for _ in range(3):
         net(x, tables)  # moves the running statistics away from their start

@@ -7,17 +7,20 @@ import torch
 from torch import Tensor
 
 from spx.kernels import cpu_attention, row_attention, torch_attention
+from spx.kernels.formula import NUM_EDGE_TYPES, Rows, Scoring
 
-Inputs = tuple[Tensor, ...]
+Inputs = tuple[Tensor, Tensor, Tensor, Rows, Scoring]
 
 
 def inputs(num_nodes: int = 400, num_in: int = 500, k: int = 7, heads: int = 2, width: int = 4) -> Inputs:
     stream = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(n, heads, width, generator=stream) for n in (num_nodes, num_in, num_in))
     source = torch.randint(0, max(1, num_in), (num_nodes * k,), generator=stream, dtype=torch.int32)
-    edge_type = torch.randint(0, 3, (num_nodes * k,), generator=stream, dtype=torch.uint8)
-    scale, bias = torch.randn(3, heads, width, generator=stream), torch.randn(3, heads, generator=stream)
-    return query, key, value, torch.arange(num_nodes + 1) * k, source, edge_type, scale, bias, torch.tensor(0.7)
+    edge_type = torch.randint(0, NUM_EDGE_TYPES, (num_nodes * k,), generator=stream, dtype=torch.uint8)
+    scale = torch.randn(NUM_EDGE_TYPES, heads, width, generator=stream)
+    bias = torch.randn(NUM_EDGE_TYPES, heads, generator=stream)
+    rows = Rows(torch.arange(num_nodes + 1) * k, source, edge_type)
+    return query, key, value, rows, Scoring(scale, bias, torch.tensor(0.7))
 
 
 def all_results(module, arguments: Inputs) -> list[Tensor]:
@@ -56,34 +59,39 @@ def test_large_sums_of_type_gradients_keep_their_digits() -> None:
     """200,000 equal contributions: a plain float32 sum would be off in the third digit."""
     num_nodes = 200_000
     arguments = inputs(num_nodes, 5, k=1, heads=1, width=1)
-    query, _, _, indptr, source, edge_type, scale, bias, temperature = arguments
+    query, _, _, rows, scoring = arguments
     ones = torch.ones(5, 1, 1)
     half = torch.zeros(num_nodes, 1, 1), torch.full((num_nodes, 1), 2.0)  # out and mass as if p were exp(1) / 2
-    grads = cpu_attention.backward(
-        torch.full_like(query, 1e-3), *half, torch.ones_like(query), ones, ones, indptr, source, edge_type * 0,
-        torch.ones_like(scale), torch.zeros_like(bias), temperature * 0 + 1,
-    )  # fmt: skip
+    rows = rows._replace(edge_type=rows.edge_type * 0)
+    scoring = Scoring(torch.ones_like(scoring.edge_scale), torch.zeros_like(scoring.edge_bias), torch.tensor(1.0))
+    query, grad_out = torch.ones_like(query), torch.full_like(query, 1e-3)
+    grads = cpu_attention.backward(grad_out, *half, query, ones, ones, rows, scoring)
     expected = num_nodes * 1e-3 * torch.tensor(1.0).exp() / 2
     torch.testing.assert_close(grads[4][0, 0], expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(grads[3][0, 0, 0], expected, rtol=1e-5, atol=0)
+
+
+NEUTRAL = Scoring(torch.ones(NUM_EDGE_TYPES, 2, 4), torch.zeros(NUM_EDGE_TYPES, 2), torch.tensor(1.0))
 
 
 def ten_thousand_neighbours(dtype: torch.dtype) -> Inputs:
     """A row that attends to 10,000 nodes alike; their values are 1."""
     number = 10_000
     query, key, value = torch.zeros(1, 2, 4), torch.zeros(number, 2, 4), torch.ones(number, 2, 4)
-    edges = torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
-    constants = torch.ones(3, 2, 4), torch.zeros(3, 2), torch.tensor(1.0)
-    return *(tensor.to(dtype) for tensor in (query, key, value)), *edges, *constants
+    rows = Rows(
+        torch.tensor([0, number]), torch.arange(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
+    )
+    return *(tensor.to(dtype) for tensor in (query, key, value)), rows, NEUTRAL
 
 
 def ten_thousand_rows(dtype: torch.dtype) -> Inputs:
     """10,000 rows that attend to one node alone."""
     number = 10_000
     query, key, value = torch.zeros(number, 2, 4), torch.zeros(1, 2, 4), torch.ones(1, 2, 4)
-    edges = torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
-    constants = torch.ones(3, 2, 4), torch.zeros(3, 2), torch.tensor(1.0)
-    return *(tensor.to(dtype) for tensor in (query, key, value)), *edges, *constants
+    rows = Rows(
+        torch.arange(number + 1), torch.zeros(number, dtype=torch.int32), torch.zeros(number, dtype=torch.uint8)
+    )
+    return *(tensor.to(dtype) for tensor in (query, key, value)), rows, NEUTRAL
 
 
 EACH_IN_ITS_PRECISIONS = [
@@ -116,7 +124,8 @@ def test_ten_thousand_gradients_sum_to_ten_thousand(module, dtype: torch.dtype) 
 
 
 def test_the_operators_keep_the_rules_of_torch() -> None:
-    arguments = inputs(20, 25)
+    *states, rows, scoring = inputs(20, 25)
+    arguments = *states, *rows, *scoring
     leaves = [
         tensor.requires_grad_() if tensor.dtype == torch.float32 and tensor.dim() else tensor for tensor in arguments
     ]

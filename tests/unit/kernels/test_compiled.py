@@ -13,6 +13,7 @@ from spx.graph.csr import augment
 from spx.graph.sampling import sample_neighbors
 from spx.kernels.rows import can_compile
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 pytestmark = pytest.mark.skipif(not can_compile(), reason="numba is not installed")
 
@@ -21,8 +22,9 @@ import torch
 from spx.graph.csr import augment
 from spx.graph.sampling import sample_neighbors
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 graph = augment(torch.tensor([[0, 1, 2], [1, 2, 0]]), 4)
-network = GraphTransformer(3, 2, 4, 1, 2, dropout=0.5)
+network = GraphTransformer(3, 2, TransformerSettings(width=4, num_layers=1, num_heads=2, dropout=0.5))
 network(torch.randn(4, 3), (graph,)).sum().backward()
 weights, = network.attention_weights(torch.randn(4, 3), (graph,))
 sample_neighbors(graph, weights[:, 0].contiguous(), 2, 0)
@@ -46,7 +48,7 @@ def test_a_second_process_finds_every_kernel_compiled(tmp_path: Path) -> None:
 def test_weights_that_are_no_numbers_are_no_way_out_of_memory(value: float, name: str) -> None:
     torch.manual_seed(0)
     graph = augment(torch.randint(20, (2, 60)), 20)
-    network = GraphTransformer(3, 2, 4, 2, 1, norm="none")
+    network = GraphTransformer(3, 2, TransformerSettings(width=4, num_layers=2, num_heads=1, norm="none"))
     getattr(network.layers[0].attention, name).weight.data[0, 0] = value
     x = torch.randn(20, 3)
     output = network(x, (graph,))

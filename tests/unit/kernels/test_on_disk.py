@@ -19,12 +19,11 @@ pytestmark = pytest.mark.skipif(not can_compile(), reason="numba is not installe
 ATTEND = """
 import torch
 from spx.kernels import cpu_attention
-one, row = torch.ones(1, 1, 1), torch.tensor([0, 2])
-keys = torch.tensor([[[100.0]], [[0.0]]])
-edges = torch.tensor([0, 1], dtype=torch.int32), torch.zeros(2, dtype=torch.uint8)
-out, mass = cpu_attention.forward(
-    one, keys, keys, row, *edges, torch.ones(3, 1, 1), torch.zeros(3, 1), torch.tensor(1.0)
-)
+from spx.kernels.formula import Rows, Scoring
+one, keys = torch.ones(1, 1, 1), torch.tensor([[[100.0]], [[0.0]]])
+rows = Rows(torch.tensor([0, 2]), torch.tensor([0, 1], dtype=torch.int32), torch.zeros(2, dtype=torch.uint8))
+scoring = Scoring(torch.ones(3, 1, 1), torch.zeros(3, 1), torch.tensor(1.0))
+out, mass = cpu_attention.forward(one, keys, keys, rows, scoring)
 kernel = cpu_attention._kernels_for(one).forward
 print(cpu_attention.__file__, float(mass), sum(kernel.stats.cache_hits.values()))
 """
@@ -84,9 +83,9 @@ def test_a_changed_part_makes_a_new_kernel_and_an_unchanged_one_is_found(copy: C
     first = copy.kernels()
     assert attend() == (pytest.approx(np.exp(8) + 1, rel=1e-5), 1)
     assert copy.kernels() == first
-    copy.edit("vector.py", "SCORE_BOUND = 8.0", "SCORE_BOUND = 2.0")
+    copy.edit("formula.py", "SCORE_BOUND = 8.0", "SCORE_BOUND = 2.0")
     assert attend() == (pytest.approx(np.exp(2) + 1, rel=1e-5), 0)
-    copy.edit("vector.py", "SCORE_BOUND = 2.0", "SCORE_BOUND = 8.0")
+    copy.edit("formula.py", "SCORE_BOUND = 2.0", "SCORE_BOUND = 8.0")
     assert attend() == (pytest.approx(np.exp(8) + 1, rel=1e-5), 1), "the first sources find their kernel again"
 
 

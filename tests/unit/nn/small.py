@@ -8,6 +8,7 @@ from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.functional import Neighborhood
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 NUM_NODES, NUM_FEATURES, NUM_OUTPUTS = 20, 6, 3
 
@@ -33,7 +34,7 @@ def network(**settings: object) -> GraphTransformer:
     """A small network in float64, each parameter away from its start."""
     settings = {"width": 8, "num_layers": 2, "num_heads": 2} | settings
     torch.manual_seed(0)
-    net = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, **settings).double()
+    net = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, TransformerSettings(**settings)).double()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

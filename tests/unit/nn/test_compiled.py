@@ -15,6 +15,7 @@ from spx.nn.functional import Neighborhood
 from spx.nn.gcn import GCN
 from spx.nn.layers import ConcatLayer, ResidualLayer, TransformerLayer
 from spx.nn.network import GraphTransformer
+from spx.nn.settings import GCNSettings, TransformerSettings
 
 WIDTH = 8
 
@@ -73,14 +74,14 @@ def test_a_layer_is_one_graph_for_all_sizes(stage: str, training: bool, need_wei
 
 
 def test_compiling_in_place_keeps_the_names_of_the_parameters() -> None:
-    network = GraphTransformer(3, 2, WIDTH, 2)
+    network = GraphTransformer(3, 2, TransformerSettings(width=WIDTH, num_layers=2))
     names = list(network.state_dict())
     assert compile_layers(network) == 3
     assert list(network.state_dict()) == names
 
 
 def test_a_gcn_has_nothing_to_compile() -> None:
-    assert compile_layers(GCN(3, 2, 4, 2, 0.0)) == 0
+    assert compile_layers(GCN(3, 2, GCNSettings(width=4, num_layers=2, dropout=0.0))) == 0
 
 
 def test_without_a_compiler_the_error_says_what_to_do() -> None:

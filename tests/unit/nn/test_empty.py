@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.plain_attention import plain_attend
 from spx.graph.blocks import build_blocks
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable
@@ -11,7 +12,7 @@ from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood, attend
 from spx.nn.gcn import GCN
 from spx.nn.network import GraphTransformer
-from spx.nn.plain import plain_attend
+from spx.nn.settings import GCNSettings, TransformerSettings
 
 K = 3
 NEIGHBORHOODS: dict[str, Neighborhood] = {
@@ -37,7 +38,9 @@ def assert_nothing(network: torch.nn.Module, out: Tensor) -> None:
 @pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
 def test_networks_of_every_kind(norm: str, layer: str, training: bool, layout: str) -> None:
     settings = {"num_heads": 2, "num_post_layers": 2, "dropout": 0.3, "drop_features": True, "normalize_values": True}
-    network = GraphTransformer(6, 3, 8, 2, norm=norm, layer=layer, **settings).train(training)
+    network = GraphTransformer(
+        6, 3, TransformerSettings(width=8, num_layers=2, norm=norm, layer=layer, **settings)
+    ).train(training)
     x, neighborhoods = torch.zeros(0, 6), (NEIGHBORHOODS[layout],) * 2
     assert_nothing(network, network(x, neighborhoods))
     assert [weights.shape for weights in network.attention_weights(x, neighborhoods)] == [SHAPES[layout]] * 2
@@ -48,7 +51,7 @@ def test_networks_of_every_kind(norm: str, layer: str, training: bool, layout: s
 @pytest.mark.parametrize("num_nodes", [0, 1])
 def test_gcn(num_nodes: int, residual: bool) -> None:
     """And over one node, which torch's own batch norm refuses."""
-    network = GCN(6, 3, 8, 2, dropout=0.5, residual=residual)
+    network = GCN(6, 3, GCNSettings(width=8, num_layers=2, dropout=0.5, residual=residual))
     graph = NEIGHBORHOODS["ragged"]._replace(indptr=torch.zeros(num_nodes + 1).long())
     out = network(torch.ones(num_nodes, 6), (graph,))
     if num_nodes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.csr import AttentionGraph, augment, fingerprint
 from spx.graph.expander import build_expander
-from spx.nn.export import NetworkConfig, load_network, network_arguments, read_config, save_network
+from spx.nn.export import NetworkConfig, load_network, make_network, network_arguments, read_config, save_network
 from spx.nn.gcn import GCN
 from spx.nn.layers import TransformerLayer
 from spx.nn.network import GraphTransformer
@@ -45,12 +45,13 @@ def features() -> Tensor:
 def made(kind: type[nn.Module], settings: dict) -> tuple[nn.Module, NetworkConfig]:
     """A network after a pass in training mode, so that its statistics and temperature aren't the initial ones."""
     torch.manual_seed(0)
-    arguments = network_arguments(kind, SETTINGS | settings | {"lr": 0.1, "weight_decay": 0.0})
-    network = kind(**arguments)
+    network = make_network(kind, SETTINGS | settings)
     network(features(), (graph(),))
     if hasattr(network, "temperature"):
         network.temperature.fill_(0.3)
-    return network.eval(), NetworkConfig(kind.__name__, arguments, "multiclass", ("a", "b", "c"), {"dataset": "toy"})
+    return network.eval(), NetworkConfig(
+        kind.__name__, network_arguments(network), "multiclass", ("a", "b", "c"), {"dataset": "toy"}
+    )
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_network_comes_back_bit_for_bit(kind: type[nn.Module], settings: dict,
 
 
 def test_arguments_that_the_settings_leave_out_are_written_with_their_defaults() -> None:
-    arguments = network_arguments(GraphTransformer, SETTINGS)
+    arguments = network_arguments(make_network(GraphTransformer, SETTINGS))
     assert arguments["normalize_values"] is False
     assert arguments["unit_rows"] is True
     assert arguments["norm"] is None

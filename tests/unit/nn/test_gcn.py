@@ -6,6 +6,7 @@ from torch.nn.functional import batch_norm
 from spx.errors import ConfigError
 from spx.graph.csr import augment
 from spx.nn.gcn import GCN
+from spx.nn.settings import GCNSettings
 
 EDGES = torch.tensor([[0, 1, 2, 2, 5, 4, 0], [1, 2, 0, 4, 1, 5, 4]])  # directed, node 3 isolated
 NUM_NODES = 6
@@ -13,7 +14,7 @@ NUM_NODES = 6
 
 def network(num_layers: int = 3, dropout: float = 0.0, residual: bool = False) -> GCN:
     torch.manual_seed(0)
-    net = GCN(4, 3, width=7, num_layers=num_layers, dropout=dropout, residual=residual).double()
+    net = GCN(4, 3, GCNSettings(width=7, num_layers=num_layers, dropout=dropout, residual=residual)).double()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -89,4 +90,4 @@ def test_dropout_acts_in_training_only(residual: bool) -> None:
 def test_counts_below_one_are_refused(settings: dict[str, int]) -> None:
     message = f"num_layers is {settings['num_layers']} and width {settings['width']}; both must be at least 1"
     with pytest.raises(ConfigError, match=message):
-        GCN(4, 3, **settings, dropout=0.5)
+        GCN(4, 3, GCNSettings(**settings, dropout=0.5))

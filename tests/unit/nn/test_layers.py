@@ -6,6 +6,7 @@ from spx.errors import ConfigError
 from spx.nn.layers import HiddenLayer
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import BatchNorm
+from spx.nn.settings import TransformerSettings
 
 from .small import NUM_FEATURES, NUM_NODES, NUM_OUTPUTS, features, network, table
 
@@ -39,7 +40,7 @@ def test_a_concat_layer_is_its_formula(norm: str) -> None:
 def test_each_layer_has_its_usual_norm() -> None:
     usual = {"transformer": BatchNorm, "concat": BatchNorm, "residual": nn.LayerNorm}
     for layer, kind in usual.items():
-        net = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer=layer)
+        net = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, TransformerSettings(width=8, num_layers=1, layer=layer))
         norms = [module for module in net.modules() if isinstance(module, (BatchNorm, nn.LayerNorm))]
         assert {type(norm) for norm in norms} == {kind}
 
@@ -57,7 +58,14 @@ def test_a_residual_layer_is_its_formula(norm: str) -> None:
 
 def test_the_states_that_leave_residual_layers_are_normalised() -> None:
     torch.manual_seed(0)
-    net, seen = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 2, 2, norm="layer", layer="residual").double(), []
+    net, seen = (
+        GraphTransformer(
+            NUM_FEATURES,
+            NUM_OUTPUTS,
+            TransformerSettings(width=8, num_layers=2, num_heads=2, norm="layer", layer="residual"),
+        ).double(),
+        [],
+    )
     net.head[-1].register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
     net(100 * features(), (table(),))
     torch.testing.assert_close(seen[0].square().mean(1), torch.ones(NUM_NODES).double(), rtol=1e-3, atol=0)
@@ -66,7 +74,11 @@ def test_the_states_that_leave_residual_layers_are_normalised() -> None:
 @pytest.mark.parametrize("name", ["concat", "residual"])
 def test_new_layers_start_from_the_mean_over_the_neighbours(name: str) -> None:
     torch.manual_seed(0)
-    layer = GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, 2, layer=name).double().layers[0]
+    layer = (
+        GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, TransformerSettings(width=8, num_layers=1, num_heads=2, layer=name))
+        .double()
+        .layers[0]
+    )
     layer.attention.edge_bias.weight.data.zero_()
     x = torch.randn(NUM_NODES, 8).double()
     attended, _ = layer.attention(x, table(), torch.randn(3, 8).double())
@@ -80,7 +92,7 @@ def test_features_are_dropped_on_request(drop_features: bool, probability: float
 
 def test_an_unknown_layer_is_refused() -> None:
     with pytest.raises(ConfigError, match="layer is 'conv'; choose from transformer, concat, residual"):
-        GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, 8, 1, layer="conv")
+        GraphTransformer(NUM_FEATURES, NUM_OUTPUTS, TransformerSettings(width=8, num_layers=1, layer="conv"))
 
 
 @pytest.mark.parametrize("norm", ["batch", "graph", "none"])

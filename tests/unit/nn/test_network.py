@@ -8,10 +8,12 @@ from torch.nn.functional import linear
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.sampling import NeighborTable
+from spx.graph.segments import segment_sum
 from spx.nn.attention import INITIAL_VALUE_SCALE, SparseAttention
-from spx.nn.functional import Neighborhood, segment_sum
+from spx.nn.functional import Neighborhood
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import BatchNorm, GraphNorm, make_norm
+from spx.nn.settings import TransformerSettings
 
 from .small import NUM_FEATURES, NUM_NODES, NUM_OUTPUTS, features, graph, neighborhood_of, network, table
 
@@ -290,18 +292,18 @@ def test_it_is_deterministic(layout: str) -> None:
 @pytest.mark.parametrize(("width", "heads"), [(8, 3), (8, 0), (8, -2), (4, 8)])
 def test_heads_that_do_not_divide_the_width_are_refused(width: int, heads: int) -> None:
     with pytest.raises(ConfigError, match=f"num_heads is {heads}, which doesn't divide width {width}"):
-        GraphTransformer(3, 2, width=width, num_layers=1, num_heads=heads)
+        GraphTransformer(3, 2, TransformerSettings(width=width, num_layers=1, num_heads=heads))
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, math.nan])
 def test_a_dropout_that_is_no_probability_is_refused(dropout: float) -> None:
     with pytest.raises(ConfigError, match=r"dropout is .*; it is a probability"):
-        GraphTransformer(3, 2, width=8, num_layers=1, dropout=dropout)
+        GraphTransformer(3, 2, TransformerSettings(width=8, num_layers=1, dropout=dropout))
 
 
 def test_an_unknown_norm_is_refused() -> None:
     with pytest.raises(ConfigError, match="norm is 'nope'"):
-        GraphTransformer(3, 2, width=8, num_layers=1, norm="nope")
+        GraphTransformer(3, 2, TransformerSettings(width=8, num_layers=1, norm="nope"))
 
 
 @pytest.mark.parametrize(
@@ -310,4 +312,4 @@ def test_an_unknown_norm_is_refused() -> None:
 )
 def test_a_count_below_its_least_is_refused(name: str, number: int, least: int) -> None:
     with pytest.raises(ConfigError, match=f"{name} is {number}; it must be at least {least}"):
-        GraphTransformer(3, 2, **({"width": 8, "num_layers": 1} | {name: number}))
+        GraphTransformer(3, 2, TransformerSettings(**{"width": 8, "num_layers": 1} | {name: number}))

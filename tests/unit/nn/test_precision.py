@@ -12,6 +12,7 @@ from spx.nn.layers import HiddenLayer
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import GraphNorm, make_norm
 from spx.nn.objectives import log_probabilities, node_loss
+from spx.nn.settings import TransformerSettings
 
 NUM_NODES = 10_000
 
@@ -57,7 +58,13 @@ def neighborhoods() -> tuple[AttentionGraph, Neighborhood]:
 @pytest.mark.parametrize("norm", ["graph", "batch"])
 def test_scores_loss_and_gradients_of_a_network_are_float32(norm: str, layout: int) -> None:
     torch.manual_seed(0)
-    network = GraphTransformer(5, 3, 8, 2, num_heads=2, norm=norm, normalize_values=norm == "graph", dropout=0.2)
+    network = GraphTransformer(
+        5,
+        3,
+        TransformerSettings(
+            width=8, num_layers=2, num_heads=2, norm=norm, normalize_values=norm == "graph", dropout=0.2
+        ),
+    )
     x, neighborhood, y = torch.randn(60, 5), neighborhoods()[layout], torch.randint(3, (60,))
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(x, (neighborhood,))

@@ -1,6 +1,6 @@
-"""The attention formula written out for autograd: what the kernels are tested against and measured beside.
+"""The formula of `spx.kernels.formula` written out for autograd: the kernels are tested and measured against it.
 
-It holds several [M, H, D] tensors and is several times slower. The network doesn't use it.
+It holds several [M, H, D] tensors and is several times slower. Nothing of spx uses it.
 """
 
 import math
@@ -8,8 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from spx.graph.csr import NUM_EDGE_TYPES, AttentionGraph
-from spx.nn.functional import SCORE_BOUND, Neighborhood, segment_sum
+from spx.graph.csr import AttentionGraph
+from spx.graph.segments import segment_sum
+from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND
+from spx.nn.functional import Neighborhood
 
 
 def plain_attend(
