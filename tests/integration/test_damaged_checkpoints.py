@@ -69,9 +69,7 @@ def test_python_refuses_it_too(runs: Path) -> None:
     with pytest.raises(ArtifactError, match="has a wrong checksum"):
         spx.load(runs / "estimator" / "version_0", checkpoint="last")
     data = AugmentedGraphData("toy", expander_degree=2)
-    model = AttentionEstimator(
-        width=4, num_layers=2, lr=0.05, warmup_epochs=1, num_features=5, num_outputs=data.num_outputs
-    )
+    model = AttentionEstimator(width=4, num_layers=2, lr=0.05, warmup_epochs=1, **data.for_model)
     trainer = L.Trainer(max_epochs=3, logger=False, accelerator="cpu", enable_checkpointing=False)
     with pytest.raises(ArtifactError, match="has a wrong checksum"):
         trainer.fit(model, data, ckpt_path=checkpoint)
