@@ -76,8 +76,11 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         return f"--{found[1]}, in a file given with --config, is no option{nearest('--' + found[1], options)}"
     if found := re.search(r"(Problems parsing config: |Unexpected config: )(.+)", message, re.S):
         return _ended(f"A file given with --config holds no settings in YAML: {' '.join(found[2].split())}"[:SHOWN])
-    if found := re.search(r"invalid choice: (\S+) \(choose from (.+)\)", message):
-        return f"{found[1]} is none of {found[2].replace(chr(39), '')}."
+    if found := re.search(r"(?:argument (--\S+): )?invalid choice: (\S+) \(choose from (.+)\)", message):
+        choices = found[3].replace("'", "")
+        return (
+            f"{found[1]} is {found[2]}; it takes one of {choices}." if found[1] else f"{found[2]} is none of {choices}."
+        )
     message = _first_problem(message)
     keys = re.findall(r'Parser key "([^"]+)"', message)
     value = _given_value(message)

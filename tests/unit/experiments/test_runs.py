@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,16 @@ def test_arguments_of_stage_2():
         "--data.protocol": "paper",
         "--data.split": "1",
         "--data.data_dir": "data",
+        "--data.dataset": "toy",
         "--data.scores": "s.safetensors",
         "--then_test": "true",
         "--trainer.max_epochs": "2",
     }
+
+
+def test_a_dataset_that_a_file_names_is_not_named_again():
+    stage = replace(WIDE, settings={"data": {"init_args": {"dataset": "toy"}}})
+    assert "--data.dataset" not in runs.fit_arguments(STUDY, stage, 3, 1, None, Path("runs/version_7"))
 
 
 def test_stage_1_is_not_tested_and_takes_no_scores():

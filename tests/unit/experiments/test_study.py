@@ -201,9 +201,9 @@ def test_errors_come_before_any_run(train, arguments):
     made_up = train()
     with pytest.raises(ConfigError, match="no configuration 'none'"):
         study_main([*arguments, "--config", "none"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigError, match=r"^spx study: --protocol is 'mine'; it takes one of public, paper\.$"):
         study_main([*arguments, "--protocol", "mine"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigError, match=r"^spx study: argument --extra: .* can't be split into arguments"):
         study_main([*arguments, "--extra='"])
     assert made_up.options == []
 
