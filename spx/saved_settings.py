@@ -211,8 +211,14 @@ class _Check:
                 check_file_name(values[name], f"{where}.{name}", folder or self.folder, self.folder)
 
     def of_signature(self, kind: type) -> dict[str, Any]:
-        """A check for each parameter."""
-        return {name: self.parameter(name, *found) for name, found in parameters_of(kind).items()}
+        """A check for each parameter, those that a logger hands on to TensorBoard's writer included."""
+        found = parameters_of(kind)
+        if kind.__name__ == "TensorBoardLogger":
+            from torch.utils.tensorboard import SummaryWriter
+
+            found = {**parameters_of(SummaryWriter), **found}
+            del found["log_dir"]  # the logger's own
+        return {name: self.parameter(name, *each) for name, each in found.items()}
 
     def parameter(self, name: str, annotation: Any, default: Any) -> Any:
         """The check of one parameter: its default, and what is plain where its type is."""

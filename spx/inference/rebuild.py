@@ -151,8 +151,8 @@ def _check_types(files: RunFiles, kind: type, settings: dict[str, Any]) -> None:
     for name, (annotation, _) in parameters_of(kind).items():
         if name in settings and not fits(settings[name], annotation):
             raise ArtifactError(
-                f"{files.settings_file} gives {name} = {str(settings[name])[:50]!r} to {kind.__name__}, which is of "
-                "another type. Restore it from a copy, or run anew."
+                f"{files.settings_file} holds settings that {kind.__name__} doesn't take: {name} is "
+                f"{str(settings[name])[:50]!r}, of another type. Run anew."
             )
 
 

@@ -38,11 +38,13 @@ def test_both_stages_with_any_logger(home: Path, logger: str, capsys: pytest.Cap
     assert read(runs[1])["test"] is not None
     for run in runs:
         assert {"config.yaml", "run.json", "checkpoints"} <= {path.name for path in run.iterdir()}
-    assert not list((home / "runs").rglob("*.csv"))
+    assert not list((home / "runs").rglob("metrics.csv"))
     left = {path.name for path in home.iterdir()} - {path.name for path in home.glob("*.yaml")}
     assert left == ({"runs"} if logger == "none" else {"runs", "elsewhere"})
 
+    elsewhere = set((home / "elsewhere").rglob("*"))
     main(["resume", str(runs[0]), "--trainer.max_epochs", "3"])
+    assert set((home / "elsewhere").rglob("*")) == elsewhere, "what a resumed run writes stays in its folder"
     assert read(runs[0])["epochs"] == 3, "it went on"
     assert not (home / "runs" / "toy" / "estimator" / "version_1").exists()
     main(["predict", str(runs[1]), "--output", "p.csv"])

@@ -206,8 +206,6 @@ OUTSIDE = [
     ("checkpoint/dirpath", "/tmp"),
     ("predictions/path", "../predictions.csv"),
     ("trainer/default_root_dir", "/tmp"),
-    ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "elsewhere"}}),
-    ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "$HOME"}}),
     ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "RUN", "name": "../../../../x"}}),
     ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "RUN", "name": "/tmp"}}),
     ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "RUN", "version": "../x"}}),
@@ -285,6 +283,7 @@ PLAIN = [
         callback(AVERAGING, swa_lrs=[0.1], device="cpu"),
     ),
     ("trainer/logger", False),
+    ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "elsewhere"}}),  # brought inside later
     ("trainer/logger", {"class_path": CSV, "init_args": {"save_dir": "RUN", "version": 3, "prefix": "a"}}),
     ("trainer/logger", [{"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"save_dir": "."}}]),
     ("trainer/profiler", "simple"),
