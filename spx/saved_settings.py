@@ -8,7 +8,6 @@ writes stays inside its folder.
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, resume_command
 from spx.saved_places import FOLDERS, Refused, check_file_name, check_inside, check_label, check_links, cut, shown
 from spx.saved_state import check_state
-from spx.signatures import is_plain_type, parameters_of, spellings
+from spx.signatures import is_default, is_plain_type, parameters_of, spellings
 
 PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "ckpt_path", "return_predictions")
 """Settings of the command that are a word or a number; the first ones are given anew by `spx resume`."""
@@ -225,7 +224,7 @@ class _Check:
         plain = is_plain_type(annotation) and name not in DESTINATIONS
 
         def check(value: Any, where: str) -> None:
-            if _same(value, default):
+            if is_default(value, default):
                 return None if plain else self.no_file(value, where)
             if value is not None and not plain and not isinstance(value, bool | int | float):
                 raise Refused(f"{where} is {shown(value)}, and may only be null or what it is by default")
@@ -290,14 +289,3 @@ def _mappings(value: Any) -> Iterator[dict[Any, Any]]:
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _mappings(each)
-
-
-def _same(value: Any, default: Any) -> bool:
-    """Whether the value is the parameter's default, as a configuration writes it down."""
-    if is_dataclass(default) and not isinstance(default, type):
-        default = asdict(default)
-    if isinstance(default, tuple):
-        default = list(default)
-    if isinstance(value, str) and not isinstance(default, str):
-        default = str(default)  # of a device, say
-    return type(value) is type(default) and value == default

@@ -4,6 +4,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -68,3 +69,14 @@ def fits(value: Any, annotation: Any) -> bool:
     if origin in CONTAINERS:
         return isinstance(value, list | tuple) and all(fits(each, inside[0]) for each in value)
     return annotation in PLAIN_TYPES and isinstance(value, annotation)
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """Whether the value is the parameter's default, as a configuration writes it down."""
+    if is_dataclass(default) and not isinstance(default, type):
+        default = asdict(default)
+    if isinstance(default, tuple):
+        default = list(default)
+    if isinstance(value, str) and not isinstance(default, str):
+        default = str(default)  # of a device, say
+    return type(value) is type(default) and value == default
