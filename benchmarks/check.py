@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.common import arguments, generated_dataset, report, saved_dataset, trained
-from spx.checking.facts import attention_edges, edge_facts
-from spx.checking.trial import estimate_stages
+from spx.dataset_names import OWN, is_path, run_name
 from spx.datasets import load_dataset
 from spx.experiments.plan import ESTIMATOR, WIDE
-from spx.naming import OWN, is_path, run_name
+from spx.graph_check.facts import attention_edges, edge_facts
+from spx.graph_check.trial import estimate_stages
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPANDER_DEGREE = 15  # of all the configurations that are used here

@@ -22,9 +22,9 @@ from rich.table import Table
 from torch import Tensor
 
 from spx.configurations import config_layers
+from spx.dataset_names import run_name
 from spx.datasets.types import NodeDataset, Split
 from spx.files import read_json
-from spx.naming import run_name
 from spx.run_folder import RECORD_FILE
 
 RESULTS = Path(__file__).parent / "results"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.common import arguments, generated_dataset, report, saved_dataset, trained
-from spx.checking.recipe import MOST_TRAINING_NODES
 from spx.experiments.plan import WIDE
+from spx.graph_check.plus_rule import MOST_TRAINING_NODES
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BRIEF = ("--trainer.max_epochs", "2", "--then_test", "true", "--data.sampler", "uniform")

@@ -23,7 +23,7 @@ COMMANDS = {
     "study": "spx.experiments.study:study_main",
     "results": "spx.experiments.results:results_main",
     "analyze": "spx.score_study.command:analyze_main",
-    "check": "spx.checking.command:check_main",
+    "check": "spx.graph_check.command:check_main",
     "export": "spx.inference.command:export_main",
 }
 """Commands that aren't LightningCLI's: module and function, imported when called for."""

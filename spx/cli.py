@@ -16,9 +16,9 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from spx.arguments import OneLineErrors
 from spx.configurations import CONFIG_HELP, with_bases
 from spx.data import GraphData
+from spx.dataset_names import lasting_name, run_name
 from spx.errors import ConfigError
 from spx.inference.writer import PredictionWriter
-from spx.naming import lasting_name, run_name
 from spx.run_folder import CONFIG_FILE, INSIDE, LAST_CHECKPOINT, check_writable, claim_version, next_version
 from spx.saved_places import FOLDERS, is_inside
 from spx.torch_files import read_checkpoint

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from spx.naming import OWN, PUBLISHED
+from spx.dataset_names import OWN, PUBLISHED
 
 BASE, OVERLAYS = "base", "overlays"
 """Folders beside the datasets' own."""

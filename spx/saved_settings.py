@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from spx.dataset_names import run_name
 from spx.errors import ConfigError
-from spx.naming import run_name
 from spx.run_folder import CONFIG_FILE, resume_command
 from spx.saved_places import FOLDERS, Refused, check_file_name, check_inside, check_label, check_links, cut, shown
 from spx.saved_state import check_state

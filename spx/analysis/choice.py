@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import ranges_of
+from spx.analysis.row_ranges import ranges_of
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable, SamplerName, sample_neighbors
 from spx.graph.segments import segment_sum

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import RowRange, check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
+from spx.analysis.row_ranges import RowRange, check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
 from spx.graph.csr import AttentionGraph
 from spx.graph.segments import segment_sum
 

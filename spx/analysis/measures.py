@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import CHUNK_EDGES, check_edges, per_row, ranges_of, sorted_in_rows
+from spx.analysis.row_ranges import CHUNK_EDGES, check_edges, per_row, ranges_of, sorted_in_rows
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.segments import segment_sum
 from spx.kernels.formula import NUM_EDGE_TYPES

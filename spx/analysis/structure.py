@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import check_edges
+from spx.analysis.row_ranges import check_edges
 from spx.graph.csr import AttentionGraph, EdgeType
 
 RESISTANCE_PROBES = 64  # random directions: a relative error of about sqrt(2 / 64) = 18% an edge

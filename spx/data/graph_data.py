@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
+from spx.dataset_names import run_name
 from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import ExpanderKind, build_expander
-from spx.naming import run_name
 
 
 class GraphData(L.LightningDataModule):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from spx.data.graph_data import GraphData
 from spx.data.unchanged import changes_since
+from spx.dataset_names import OWN, is_path
 from spx.errors import ArtifactError
 from spx.graph.scores import ArtifactHeader, AttentionScores, load_scores, read_header
-from spx.naming import OWN, is_path
 from spx.run_folder import SCORES_FILE
 
 ESTIMATOR_RUNS = "estimator"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from spx.datasets.staging import move_into_place
+from spx.datasets.scratch import move_into_place
 from spx.datasets.types import GraphTensors
 
 FORMAT = "spx-dataset-1"

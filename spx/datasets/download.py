@@ -5,7 +5,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from spx.datasets.archive import check_archive
-from spx.datasets.staging import move_into_place
+from spx.datasets.scratch import move_into_place
 from spx.errors import DatasetError
 
 _TIMEOUT_SECONDS = 60

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spx.dataset_names import is_path
 from spx.datasets.checks import check_dataset
 from spx.datasets.own import read_own
 from spx.datasets.own.settings import OwnSettings
@@ -13,7 +14,6 @@ from spx.datasets.splits import SplitRule
 from spx.datasets.table import DATASETS, DatasetSpec
 from spx.datasets.types import NodeDataset, Task
 from spx.errors import DatasetError
-from spx.naming import is_path
 
 
 def load_dataset(

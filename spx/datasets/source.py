@@ -7,7 +7,7 @@ from typing import Protocol
 
 from spx.datasets.cache import FORMAT, raw_stamp, read_cache, write_cache
 from spx.datasets.download import fetch_missing, missing_files
-from spx.datasets.staging import staging
+from spx.datasets.scratch import scratch_folder
 from spx.datasets.types import GraphTensors
 from spx.errors import DatasetError
 
@@ -45,7 +45,7 @@ class RawFiles:
         """
         home = data_dir / self.folder
         if (graph := self._cached(home)) is None:
-            with staging(home) as scratch:
+            with scratch_folder(home) as scratch:
                 if (graph := self._cached(home)) is None:  # no other process has made it meanwhile
                     graph = self._prepare(home, scratch)
         return graph

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from spx.configurations import BASE, OVERLAYS, config_layers
+from spx.dataset_names import OWN, PUBLISHED, is_path, run_name
 from spx.errors import ConfigError
-from spx.naming import OWN, PUBLISHED, is_path, run_name
 
 ANALYSIS = "analysis"
 """Settings of `spx analyze`: no configuration of a run."""

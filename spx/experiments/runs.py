@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from spx import __version__
+from spx.dataset_names import file_stamps, lasting_name
 from spx.errors import ConfigError
 from spx.experiments.folders import can_resume, held_run, scores_digest, without_damaged
 from spx.experiments.plan import ESTIMATOR, Stage, Study
 from spx.files import read_json, reason, replacing
-from spx.naming import file_stamps, lasting_name
 from spx.run_folder import RECORD_FILE, SCORES_FILE, SETTINGS_FILE, version_numbers
 
 PREDICTIONS_FILE = "predictions.csv"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spx.dataset_names import OWN, is_path
 from spx.experiments.plan import ESTIMATOR, WIDE, Study
 from spx.experiments.published import published_figure
 from spx.experiments.runs import write_json
-from spx.naming import OWN, is_path
 
 Record = dict[str, Any]
 """What a run's `run.json` holds."""

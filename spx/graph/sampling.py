@@ -17,7 +17,7 @@ from torch import Tensor
 from spx.errors import ConfigError, DatasetError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.kernels import torch_sampling
-from spx.kernels.rows import can_compile
+from spx.kernels.compiled_rows import can_compile
 
 SamplerName = Literal["attention", "uniform", "top"]
 

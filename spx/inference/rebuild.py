@@ -10,11 +10,11 @@ import torch
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
 from spx.data.handover import scores_of_fingerprint
 from spx.data.unchanged import changes_since, data_state
+from spx.dataset_names import file_stamps, is_path
 from spx.datasets.fingerprint import VALUES
 from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
 from spx.inference.run_files import RunFiles, find_checkpoint
-from spx.naming import file_stamps, is_path
 from spx.nn.export import NETWORKS, argument_types
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint

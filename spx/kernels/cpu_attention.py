@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.kernels.compiled_rows import compile_rows, num_threads, row_ranges, run_over
 from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND, Rows, Scoring
-from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
 from spx.kernels.vector import CACHE_LINE, add_product, add_scaled, address, bounded_exp, dot, prefetch
 
 AHEAD = 16  # edges between fetching a row and using it

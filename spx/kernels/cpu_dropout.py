@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.kernels.compiled_rows import can_compile, compile_rows, num_threads, run_over
 from spx.kernels.noise import GAMMA, MIX_1, MIX_2
-from spx.kernels.rows import can_compile, compile_rows, num_threads, run_over
 
 NS_PER_ELEMENT = 2
 FAST_DTYPES = (torch.float32, torch.float64)

@@ -16,6 +16,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from spx.kernels.compiled_rows import compile_rows, num_threads, row_ranges, run_over
 from spx.kernels.noise import (
     DRAWN_FIRST,
     GAMMA,
@@ -25,7 +26,6 @@ from spx.kernels.noise import (
     MIX_2,
     SMALLEST_WEIGHT,
 )
-from spx.kernels.rows import compile_rows, num_threads, row_ranges, run_over
 
 NS_PER_EDGE = 18
 NO_WEIGHTS = np.empty(0, np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
-from spx.kernels.rows import LOADED_SOURCES, digest_of_sources
+from spx.kernels.compiled_rows import LOADED_SOURCES, digest_of_sources
 
 
 class KernelFiles(CompileResultCacheImpl):

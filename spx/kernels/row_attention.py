@@ -13,8 +13,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from spx.kernels.compiled_rows import can_compile
 from spx.kernels.formula import NUM_EDGE_TYPES, Rows, Scoring
-from spx.kernels.rows import can_compile
 
 
 def implementation(device: torch.device, dtype: torch.dtype) -> ModuleType:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spx.kernels.compiled_rows import row_ranges
 from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND, Rows, Scoring
-from spx.kernels.rows import row_ranges
 
 CHUNK_ELEMENTS = 1 << 23  # of an [M_range, H, D] tensor
 

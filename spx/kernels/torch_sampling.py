@@ -7,8 +7,8 @@ padded matrix, so that one top-k serves many rows and the padding never more tha
 import torch
 from torch import Tensor
 
+from spx.kernels.compiled_rows import row_ranges
 from spx.kernels.noise import DRAWN_FIRST, LARGEST_WEIGHT, SMALLEST_WEIGHT, uniform
-from spx.kernels.rows import row_ranges
 
 CHUNK_EDGES = 1 << 22  # edges whose keys are held at a time
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import with_choice
+from spx.analysis.row_ranges import with_choice
 from spx.data import AugmentedGraphData
 from spx.datasets.fingerprint import is_older, what_changed
 from spx.errors import ArtifactError

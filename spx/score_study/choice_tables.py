@@ -22,7 +22,7 @@ from torch import Tensor
 
 from spx.analysis import choice
 from spx.analysis.distance import distance_to_uniform, energy_distance, rank_agreement
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import draw_seed
 from spx.nn.network import GraphTransformer

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from spx.analysis import distance, measures, structure
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.score_study.artifacts import Group, Network
 

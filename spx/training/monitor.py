@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from spx.analysis.measures import edge_type_mass, normalized_entropy, top_k_mass
-from spx.analysis.rows import select_rows
+from spx.analysis.row_ranges import select_rows
 from spx.data.batch import Draws
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, EdgeType

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 
 PRELOAD = [
-    *("spx.cli", "spx.training", "spx.checking.command", "spx.inference.command"),
+    *("spx.cli", "spx.training", "spx.graph_check.command", "spx.inference.command"),
     *("numba", "torch.distributed", "torch.utils.tensorboard"),  # what a fit imports when it needs it
 ]
 

@@ -12,16 +12,16 @@ import torch
 import yaml
 
 from benchmarks.memory import LARGE, SIZES
-from spx.checking.recipe import recipe_for
-from spx.checking.settings import class_defaults, full_settings
 from spx.cli import TRAINER_DEFAULTS, SpxCLI
 from spx.configurations import BASE, CONFIG_HELP, OVERLAYS
 from spx.data import AugmentedGraphData, graph_data
+from spx.dataset_names import OWN
 from spx.datasets import DATASETS, NodeDataset, Split
 from spx.errors import ConfigError
 from spx.experiments.plan import ANALYSIS, Study, config_files, make_plan, merged_settings
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
-from spx.naming import OWN
+from spx.graph_check.full_settings import class_defaults, full_settings
+from spx.graph_check.plus_rule import recipe_for
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("estimator", "wide", "plus", "exphormer", "gcn")

@@ -103,7 +103,7 @@ def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
         ]
     )
     with monkeypatch.context() as patch:
-        patch.setattr("spx.checking.command.MOST_TRAINING_NODES", 1)
+        patch.setattr("spx.graph_check.command.MOST_TRAINING_NODES", 1)
         main(check)
     assert "CONFIG=plus" not in capsys.readouterr().out, "ten layers are not for a large graph"
     main([*check, "--extra=--data.undirected true"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spx.configurations import config_layers, with_bases
-from spx.naming import PUBLISHED
+from spx.dataset_names import PUBLISHED
 
 FILES = (
     "base/wide.yaml",

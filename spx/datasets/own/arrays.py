@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.datasets.own.error_words import did_you_mean, listed, shown
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, several_labels
-from spx.datasets.own.wording import did_you_mean, listed, shown
 from spx.datasets.types import Split
 from spx.errors import DatasetError
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spx.datasets.own.wording import did_you_mean, listed, shown
+from spx.datasets.own.error_words import did_you_mean, listed, shown
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spx.datasets.own.wording import listed, shown
+from spx.datasets.own.error_words import listed, shown
 from spx.datasets.types import Task
 from spx.errors import DatasetError
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spx.datasets.own.wording import one_line
+from spx.datasets.own.error_words import one_line
 from spx.errors import DatasetError
 
 DTYPES = (np.float32, np.float16)

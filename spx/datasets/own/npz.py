@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from spx.datasets.own.arrays import KEYS
-from spx.datasets.own.wording import one_line
+from spx.datasets.own.error_words import one_line
 from spx.errors import DatasetError
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from torch import Tensor
 
+from spx.dataset_names import run_name
 from spx.datasets.checks import check_dataset
 from spx.datasets.own.arrays import graph_from_arrays
+from spx.datasets.own.error_words import one_line
 from spx.datasets.own.graph import OwnGraph, check_ends, default_features, with_reverses
 from spx.datasets.own.npz import read_npz
-from spx.datasets.own.parts import choose_split
 from spx.datasets.own.saved import read_saved
 from spx.datasets.own.settings import OwnSettings
+from spx.datasets.own.split import choose_split
 from spx.datasets.own.tables import read_folder
-from spx.datasets.own.wording import one_line
 from spx.datasets.types import Metric, NodeDataset, Task
 from spx.errors import DatasetError
-from spx.naming import run_name
 
 _EXPECTED = "a folder with nodes.csv and edges.csv (or .parquet), an .npz, or a .pt (docs/own-data.md)"
 _MEND = "Correct the graph's files, see docs/own-data.md"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from spx.datasets.own.arrays import KEYS
-from spx.datasets.own.wording import one_line
+from spx.datasets.own.error_words import one_line
 from spx.errors import DatasetError
 from spx.torch_files import damage
 

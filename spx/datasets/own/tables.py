@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.dataset_names import FEATURES_FILE
+from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.features import TableFeatures, table_features
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
-from spx.datasets.own.sheet import find_sheet, read_sheet
-from spx.datasets.own.wording import listed, shown
+from spx.datasets.own.table_file import find_table, read_table
 from spx.datasets.types import Split
 from spx.errors import DatasetError
-from spx.naming import FEATURES_FILE
 
 if TYPE_CHECKING:
     import polars
@@ -32,8 +32,8 @@ _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"  # 7, but not 007, which is a name
 
 def read_folder(folder: Path, categorical: tuple[str, ...]) -> OwnGraph:
     """Read both tables. Raises DatasetError for all that can be wrong with them; docs/own-data.md has the format."""
-    nodes_file, edges_file = find_sheet(folder, "nodes"), find_sheet(folder, "edges")
-    nodes = read_sheet(nodes_file, (ID,)).frame
+    nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
+    nodes = read_table(nodes_file, (ID,)).frame
     if nodes.height == 0:
         raise DatasetError(f"{nodes_file.name} has no rows: it needs one for each node")
     ids = _node_ids(nodes[ID], nodes_file.name)
@@ -149,7 +149,7 @@ def _masks(column: "polars.Series", what: str) -> Split:
 
 def _edges(file: Path, ids: "polars.Series") -> Tensor:
     """[2, E] int64: rows of the nodes with the ids in `source` and `target`."""
-    edges, left_out = read_sheet(file, (SOURCE, TARGET), only=True)
+    edges, left_out = read_table(file, (SOURCE, TARGET), only=True)
     if left_out:
         logger.warning("%s: the columns %s are not used", file, listed(left_out))
     ends = np.empty((2, edges.height), dtype=np.int64)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spx.analysis import choice
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors

@@ -16,7 +16,7 @@ from spx.analysis.measures import (
     same_class_share,
     top_k_mass,
 )
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph, EdgeType
 
@@ -112,7 +112,7 @@ def test_measures_go_through_long_graphs_in_ranges(monkeypatch: pytest.MonkeyPat
     graph = random_graph(500, 15, seed=4)
     scores, labels = random_scores(graph, 5), torch.arange(500) % 3
     whole = (top_k_mass(graph, scores, [2]), class_mass(graph, scores, labels, 3), normalized_entropy(graph, scores))
-    monkeypatch.setattr("spx.analysis.rows.ranges_of.__defaults__", (64,))
+    monkeypatch.setattr("spx.analysis.row_ranges.ranges_of.__defaults__", (64,))
     parts = (top_k_mass(graph, scores, [2]), class_mass(graph, scores, labels, 3), normalized_entropy(graph, scores))
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, equal_nan=True)

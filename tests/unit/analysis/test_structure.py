@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.analysis.structure import effective_resistances, graph_degrees, relative_scores
 from spx.graph.csr import AttentionGraph, augment
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from spx.dataset_names import PUBLISHED
 from spx.errors import ConfigError
 from spx.experiments.plan import Study, dataset_names, make_plan, merged_settings, option, overlay_names
 from spx.experiments.runs import fit_arguments
-from spx.naming import PUBLISHED
 
 
 def plan_of(configs_dir: Path, **settings):

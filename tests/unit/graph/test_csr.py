@@ -192,6 +192,11 @@ def test_the_fingerprint_tells_apart_what_the_bytes_do_not(
     assert fingerprint(*first) != fingerprint(*second)
 
 
+def test_the_fingerprint_of_an_empty_tensor_does_not_ask_for_its_strides() -> None:
+    empty = torch.empty(0, dtype=torch.int32)
+    assert fingerprint(empty.as_strided((0,), (0,))) == fingerprint(empty)
+
+
 def damaged(name: str, position: int, value: int) -> AttentionGraph:
     graph = augment(edges((0, 1), (2, 1), (1, 2)), 3)
     tensor = getattr(graph, name).clone()

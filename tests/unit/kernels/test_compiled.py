@@ -11,7 +11,7 @@ import torch
 
 from spx.graph.csr import augment
 from spx.graph.sampling import sample_neighbors
-from spx.kernels.rows import can_compile
+from spx.kernels.compiled_rows import can_compile
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings
 

@@ -18,7 +18,7 @@ from benchmarks.plain_attention import plain_attend
 from spx.graph.csr import AttentionGraph
 from spx.kernels import row_attention, torch_attention
 from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND
-from spx.kernels.rows import can_compile
+from spx.kernels.compiled_rows import can_compile
 from spx.nn.functional import attend
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import spx
-from spx.kernels import rows
-from spx.kernels.rows import can_compile, compile_rows, digest_of_sources
+from spx.kernels import compiled_rows
+from spx.kernels.compiled_rows import can_compile, compile_rows, digest_of_sources
 
 pytestmark = pytest.mark.skipif(not can_compile(), reason="numba is not installed")
 
@@ -103,7 +103,7 @@ def test_changed_noise_changes_what_is_drawn_and_dropped(copy: Copy) -> None:
 @pytest.mark.full
 def test_other_options_of_the_compiler_make_other_kernels(copy: Copy) -> None:
     copy.run(SAMPLE_AND_DROP)
-    copy.edit("rows.py", 'error_model="numpy"', 'error_model="python"')
+    copy.edit("compiled_rows.py", 'error_model="numpy"', 'error_model="python"')
     assert copy.run(SAMPLE_AND_DROP).endswith("[0, 0]")
 
 
@@ -182,4 +182,4 @@ def test_the_digest_is_of_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("")
     (tmp_path / "b.py").write_text("x")
     assert first != digest_of_sources(tmp_path)
-    assert digest_of_sources(Path(rows.__file__).parent) == rows.LOADED_SOURCES
+    assert digest_of_sources(Path(compiled_rows.__file__).parent) == compiled_rows.LOADED_SOURCES

@@ -9,7 +9,7 @@ from torch import Tensor
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors
-from spx.kernels import cpu_sampling, noise, rows, torch_sampling
+from spx.kernels import compiled_rows, cpu_sampling, noise, torch_sampling
 
 
 def graph_of(num_nodes: int = 300, num_edges: int = 3000) -> AttentionGraph:
@@ -110,7 +110,7 @@ def test_the_noise_is_splitmix64() -> None:
 @pytest.mark.parametrize("parts", [1, 2, 5, 37, 10_000])
 def test_ranges_cover_each_row_once_and_are_even(parts: int) -> None:
     graph = graph_of()
-    ranges = rows.row_ranges(graph.indptr, parts)
+    ranges = compiled_rows.row_ranges(graph.indptr, parts)
     assert [row for start, stop in ranges for row in range(start, stop)] == list(range(graph.num_nodes))
     assert len(ranges) <= parts
     longest = int(graph.degrees().max())
@@ -124,20 +124,20 @@ def test_a_kernels_error_reaches_the_caller_from_any_thread() -> None:
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        rows.run_over(kernel, [(0, 1), (1, 2), (2, 3)])
+        compiled_rows.run_over(kernel, [(0, 1), (1, 2), (2, 3)])
 
 
 def test_a_missing_compiler_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str):
         raise ImportError("Numba needs NumPy 2.3 or less")
 
-    monkeypatch.setattr(rows.importlib, "import_module", broken)
-    rows.can_compile.cache_clear()
+    monkeypatch.setattr(compiled_rows.importlib, "import_module", broken)
+    compiled_rows.can_compile.cache_clear()
     try:
         with pytest.warns(UserWarning, match="numba can't be used .*NumPy 2.3.*pip install numba"):
-            assert not rows.can_compile()
+            assert not compiled_rows.can_compile()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert not rows.can_compile()
+            assert not compiled_rows.can_compile()
     finally:
-        rows.can_compile.cache_clear()
+        compiled_rows.can_compile.cache_clear()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spx.analysis import distance, measures
-from spx.analysis.rows import uniform_weights
+from spx.analysis.row_ranges import uniform_weights
 from spx.score_study.artifacts import Group
 from spx.score_study.tables import Labels, Tables, score_tables
 

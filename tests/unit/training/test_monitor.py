@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spx.analysis.rows import select_rows
+from spx.analysis.row_ranges import select_rows
 from spx.errors import ConfigError
 from spx.graph.csr import EdgeType
 from spx.training import GCNBaseline

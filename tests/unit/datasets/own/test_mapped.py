@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from spx.dataset_names import file_stamps
 from spx.datasets.own import mapped
-from spx.naming import file_stamps
 
 from .conftest import read
 from .samples import NUM_NODES, write_folder

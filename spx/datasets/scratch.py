@@ -18,7 +18,7 @@ _SCRATCH = ".staging-"
 
 
 @contextmanager
-def staging(home: Path) -> Iterator[Path]:
+def scratch_folder(home: Path) -> Iterator[Path]:
     """Lock the dataset folder `home` (made if need be) and give an empty scratch folder inside it.
 
     One process at a time is in here; the others wait. Scratch folders of killed runs are removed on

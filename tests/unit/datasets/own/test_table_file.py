@@ -3,7 +3,7 @@ from pathlib import Path
 import polars
 import pytest
 
-from spx.datasets.own.sheet import find_sheet, read_sheet
+from spx.datasets.own.table_file import find_table, read_table
 from spx.errors import DatasetError
 
 
@@ -14,12 +14,12 @@ def sheet(folder: Path, text: str | bytes) -> Path:
 
 
 def rows(folder: Path, text: str | bytes) -> list[tuple]:
-    return read_sheet(sheet(folder, text), ("id",)).frame.rows()
+    return read_table(sheet(folder, text), ("id",)).frame.rows()
 
 
 def refused(folder: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        read_sheet(sheet(folder, text), ("id",))
+        read_table(sheet(folder, text), ("id",))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_only_the_needed_columns(tmp_path: Path) -> None:
     polars.DataFrame(table).write_csv(tmp_path / "edges.csv")
     polars.DataFrame(table).write_parquet(tmp_path / "edges.parquet")
     for ending in ("csv", "parquet"):
-        found = read_sheet(tmp_path / f"edges.{ending}", ("id",), only=True)
+        found = read_table(tmp_path / f"edges.{ending}", ("id",), only=True)
         assert (found.frame.to_dict(as_series=False), found.left_out) == ({"id": ["7"]}, ["weight", "b"])
 
 
@@ -77,14 +77,14 @@ def test_parquet_that_is_cut_or_none_at_all(tmp_path: Path) -> None:
     for content in (whole[:-20], b"id\n1\n"):
         file.write_bytes(content)
         with pytest.raises(DatasetError, match=r"nodes\.parquet is no whole Parquet file .*: save it anew"):
-            read_sheet(file, ("id",))
+            read_table(file, ("id",))
 
 
 def test_parquet_that_ends_the_process_that_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spx.datasets.own.sheet._PROBE", "import os; os.abort()")
+    monkeypatch.setattr("spx.datasets.own.table_file._PROBE", "import os; os.abort()")
     polars.DataFrame({"id": [1]}).write_parquet(tmp_path / "nodes.parquet")
     with pytest.raises(DatasetError, match=r"no whole Parquet file \(reading it fails, -6\)"):
-        read_sheet(tmp_path / "nodes.parquet", ("id",))
+        read_table(tmp_path / "nodes.parquet", ("id",))
 
 
 def test_a_path_is_no_pattern(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_a_path_is_no_pattern(tmp_path: Path) -> None:
     folder.mkdir()
     assert rows(folder, "id\n1\n") == [("1",)]
     polars.DataFrame({"id": [1]}).write_parquet(folder / "nodes.parquet")
-    assert read_sheet(folder / "nodes.parquet", ("id",)).frame.rows() == [(1,)]
+    assert read_table(folder / "nodes.parquet", ("id",)).frame.rows() == [(1,)]
 
 
 def test_which_file(tmp_path: Path) -> None:
     (tmp_path / "node.csv").touch()
     with pytest.raises(DatasetError, match=r"holds no nodes.csv or nodes.parquet \(it holds 'node.csv'\): add one"):
-        find_sheet(tmp_path, "nodes")
+        find_table(tmp_path, "nodes")
     (tmp_path / "nodes.parquet").touch()
-    assert find_sheet(tmp_path, "nodes") == tmp_path / "nodes.parquet"
+    assert find_table(tmp_path, "nodes") == tmp_path / "nodes.parquet"
     (tmp_path / "nodes.csv").touch()
     with pytest.raises(DatasetError, match=r"holds both nodes\.csv and nodes\.parquet: remove one"):
-        find_sheet(tmp_path, "nodes")
+        find_table(tmp_path, "nodes")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from spx.dataset_names import PUBLISHED, is_path, lasting_name, run_name
 from spx.datasets import DATASETS, load_dataset
 from spx.errors import DatasetError
-from spx.naming import PUBLISHED, is_path, lasting_name, run_name
 
 
 @pytest.fixture(autouse=True)

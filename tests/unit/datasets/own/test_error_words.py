@@ -1,4 +1,4 @@
-from spx.datasets.own.wording import did_you_mean, listed, one_line, shown
+from spx.datasets.own.error_words import did_you_mean, listed, one_line, shown
 
 
 def test_values_are_quoted_and_cut() -> None:

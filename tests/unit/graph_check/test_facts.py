@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from spx.checking import facts
 from spx.datasets import NodeDataset, Split
 from spx.graph.csr import augment
 from spx.graph.expander import build_expander
+from spx.graph_check import facts
 
 
 def dataset_of(edges: list[tuple[int, int]], y: list[int], x: torch.Tensor | None = None) -> NodeDataset:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spx.checking.settings import class_defaults, full_settings
+from spx.graph_check.full_settings import class_defaults, full_settings
 
 
 def test_defaults_stand_where_neither_base_nor_dataset_says_anything(tmp_path: Path) -> None:

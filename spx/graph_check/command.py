@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from spx.arguments import CommandParser
-from spx.checking.recipe import MOST_TRAINING_NODES, recipe_for
-from spx.checking.settings import full_settings
 from spx.configurations import BASE, config_layers
+from spx.dataset_names import OWN, is_path
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
-from spx.naming import OWN, is_path
+from spx.graph_check.full_settings import full_settings
+from spx.graph_check.plus_rule import MOST_TRAINING_NODES, recipe_for
 
 PLUS = "plus"
 SHOWN_CLASSES = 12
@@ -78,7 +78,7 @@ def _data(arguments: list[str]):
 
 def _print_facts(data, configs: Path, console: Console) -> int:
     """Print, and return the number of attention edges."""
-    from spx.checking.facts import attention_edges, class_counts, edge_facts, feature_facts
+    from spx.graph_check.facts import attention_edges, class_counts, edge_facts, feature_facts
 
     dataset = data.dataset
     edges, features = edge_facts(dataset), feature_facts(dataset.x)
@@ -147,7 +147,7 @@ def _advice(edges, features, counts, data) -> list[str]:
 
 
 def _print_estimate(data, num_edges: int, configs: Path, arguments: list[str], console: Console) -> None:
-    from spx.checking.trial import available_memory_mb, core_nodes_that_fit, estimate_stages
+    from spx.graph_check.trial import available_memory_mb, core_nodes_that_fit, estimate_stages
 
     dataset = data.dataset
     console.print("\nTrying both stages for a few epochs ...", highlight=False)

@@ -9,7 +9,7 @@ from torch import Tensor
 from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph
 from spx.graph.segments import segment_sum
-from spx.kernels.rows import row_ranges
+from spx.kernels.compiled_rows import row_ranges
 
 CHUNK_EDGES = 1 << 22  # edges held at a time: a measure's own memory doesn't grow with M
 

@@ -2,8 +2,8 @@ import shlex
 
 import pytest
 
-from spx.checking.recipe import recipe_for
 from spx.experiments.plan import option
+from spx.graph_check.plus_rule import recipe_for
 
 
 @pytest.mark.parametrize(

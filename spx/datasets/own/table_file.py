@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from spx.datasets.own.wording import did_you_mean, listed, one_line
+from spx.datasets.own.error_words import did_you_mean, listed, one_line
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ _PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"PK\x03\x04", b"\x78\x01",
 _PROBE = "import sys, polars; polars.scan_parquet(sys.argv[1], glob=False, hive_partitioning=False).collect()"
 
 
-class Sheet(NamedTuple):
+class Table(NamedTuple):
     """A table's columns, and the names of those that were left out."""
 
     frame: "polars.DataFrame"
     left_out: list[str]
 
 
-def find_sheet(folder: Path, stem: str) -> Path:
+def find_table(folder: Path, stem: str) -> Path:
     """The file `stem`.csv or `stem`.parquet. Raises DatasetError if there is none, or both."""
     found = [file for ending in ENDINGS if (file := folder / f"{stem}{ending}").is_file()]
     if not found:
@@ -36,7 +36,7 @@ def find_sheet(folder: Path, stem: str) -> Path:
     return found[0]
 
 
-def read_sheet(file: Path, needed: tuple[str, ...], only: bool = False) -> Sheet:
+def read_table(file: Path, needed: tuple[str, ...], only: bool = False) -> Table:
     """The columns of one table: all, or `only` the needed ones.
 
     All columns of a CSV file are strings, without the spaces around them; an empty cell is null, and blank lines are
@@ -74,7 +74,7 @@ def _check_names(file_name: str, names: list[str], needed: tuple[str, ...]) -> N
         )
 
 
-def _read_csv(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
+def _read_csv(file: Path, needed: tuple[str, ...], only: bool) -> Table:
     import polars
 
     raw_names = _csv_header(file)
@@ -86,10 +86,10 @@ def _read_csv(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
     text = polars.all().str.strip_chars()
     frame = frame.with_columns(polars.when(text != "").then(text).name.keep())
     frame = frame.filter(~polars.all_horizontal(polars.all().is_null()))  # without blank lines
-    return Sheet(frame, [name for name in names if name not in kept])
+    return Table(frame, [name for name in names if name not in kept])
 
 
-def _read_parquet(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
+def _read_parquet(file: Path, needed: tuple[str, ...], only: bool) -> Table:
     import polars
 
     _probe(file)
@@ -97,7 +97,7 @@ def _read_parquet(file: Path, needed: tuple[str, ...], only: bool) -> Sheet:
     names = table.collect_schema().names()
     _check_names(file.name, names, needed)
     kept = dict.fromkeys(needed if only else names)
-    return Sheet(table.select(*kept).collect(), [name for name in names if name not in kept])
+    return Table(table.select(*kept).collect(), [name for name in names if name not in kept])
 
 
 def _probe(file: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from spx.datasets.staging import move_into_place, staging
+from spx.datasets.scratch import move_into_place, scratch_folder
 from spx.errors import DatasetError
 
 
 def test_scratch_is_empty_inside_and_gone_after(tmp_path: Path) -> None:
-    with staging(tmp_path / "a" / "b") as scratch:
+    with scratch_folder(tmp_path / "a" / "b") as scratch:
         assert scratch.parent == tmp_path / "a" / "b"
         assert list(scratch.iterdir()) == []
         (scratch / "folder").mkdir()
@@ -18,7 +18,7 @@ def test_scratch_is_empty_inside_and_gone_after(tmp_path: Path) -> None:
 
 
 def test_scratch_goes_and_the_lock_opens_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), staging(tmp_path) as scratch:
+    with pytest.raises(KeyError), scratch_folder(tmp_path) as scratch:
         raise KeyError
     assert not scratch.exists()
     FileLock(tmp_path / ".lock").acquire(timeout=0).lock.release()
@@ -29,7 +29,7 @@ def test_stale_scratch_is_removed_but_links_are_not_followed(tmp_path: Path) -> 
     user.write_text("mine")
     stale.mkdir(parents=True)
     (stale / "link.npz").symlink_to(user)
-    with staging(tmp_path / "home"):
+    with scratch_folder(tmp_path / "home"):
         assert not stale.exists()
     assert user.read_text() == "mine"
 
@@ -38,10 +38,10 @@ def test_a_second_one_waits_and_says_so(tmp_path: Path, caplog: pytest.LogCaptur
     order: list[str] = []
 
     def second() -> None:
-        with staging(tmp_path):
+        with scratch_folder(tmp_path):
             order.append("second")
 
-    with caplog.at_level(logging.WARNING), staging(tmp_path) as scratch:
+    with caplog.at_level(logging.WARNING), scratch_folder(tmp_path) as scratch:
         thread = threading.Thread(target=second)
         thread.start()
         thread.join(0.3)
@@ -57,11 +57,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    with pytest.raises(DatasetError, match=r"can't be written .*choose another data_dir"), staging(tmp_path):
+    with pytest.raises(DatasetError, match=r"can't be written .*choose another data_dir"), scratch_folder(tmp_path):
         pass
     FileLock(tmp_path / ".lock").acquire(timeout=0).lock.release()
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(DatasetError, match="can't be written"), staging(tmp_path / "new"):
+    with pytest.raises(DatasetError, match="can't be written"), scratch_folder(tmp_path / "new"):
         pass
 
 

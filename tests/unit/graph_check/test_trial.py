@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spx.checking import trial
+from spx.dataset_names import is_path
 from spx.datasets import DATASETS, NodeDataset, load_dataset
 from spx.errors import DatasetError
 from spx.experiments import runs
-from spx.naming import is_path
+from spx.graph_check import trial
 
 SETTINGS = {
     "data": {"init_args": {"k": [4, 4], "batch_size": 1000}},

@@ -1,4 +1,4 @@
-"""Callbacks: of every run, the best checkpoint and the progress bar; of `plus`, averaged weights and an early end."""
+"""Which checkpoints a run keeps: the best on validation, and the last epoch's to go on from."""
 
 import math
 import time
@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from tqdm import tqdm
 
-from spx.errors import ConfigError
 from spx.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, run_folder
 
 
@@ -109,92 +107,3 @@ class BestCheckpoint(ModelCheckpoint):
         here |= {name: moved(state_dict[name]) for name in ("kth_best_model_path", "last_model_path")}
         here["best_k_models"] = {moved(path): score for path, score in state_dict["best_k_models"].items()}
         return {**state_dict, **here}
-
-
-class WeightAverage(EMAWeightAveraging):
-    """Validation and checkpoints take an exponential moving average of the weights over the training steps.
-
-    After a fit Lightning's own would test the weights of the last step, which a checkpoint holds for a fit to go on.
-
-    Args:
-        decay: weight of the average in its update, from 0 to below 1; 1 / (1 - decay) steps count.
-
-    Raises:
-        ConfigError: another decay.
-    """
-
-    def __init__(self, decay: float = 0.99):
-        if not 0 <= decay < 1:
-            raise ConfigError(f"decay is {decay}; it is from 0 to below 1, where the average would never move.")
-        super().__init__(decay=decay)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._average_model = None
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self._average_model is not None:
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
-
-
-class EarlyEnd(EarlyStopping):
-    """Ends a fit whose validation metric hasn't risen for some epochs.
-
-    Args:
-        patience: validations without a rise, at least 1.
-
-    Raises:
-        ConfigError: a patience below 1.
-    """
-
-    def __init__(self, patience: int):
-        if patience < 1:
-            raise ConfigError(f"patience is {patience}; it is a number of validations, at least 1.")
-        super().__init__(monitor="", mode="max", patience=patience, strict=False)  # without validation it never ends
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.monitor = pl_module.selection_metric
-        super().setup(trainer, pl_module, stage)
-
-
-class EpochProgress(ProgressBar):
-    """One bar over all epochs of a fit, with the latest losses and metrics: a full-batch epoch is a single step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._enabled = True
-        self._bar: tqdm | None = None
-
-    def disable(self) -> None:
-        self._enabled = False
-
-    def enable(self) -> None:
-        self._enabled = True
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        steps = trainer.estimated_stepping_batches
-        self._bar = tqdm(
-            total=None if steps == float("inf") else int(steps),
-            initial=trainer.global_step,
-            desc=type(pl_module).__name__,
-            unit="batch",
-            dynamic_ncols=True,
-            disable=not (self._enabled and trainer.is_global_zero),
-        )
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_) -> None:
-        self._bar.update(trainer.global_step - self._bar.n)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        shown = {
-            name: f"{float(value):.3f}"
-            for name, value in trainer.progress_bar_metrics.items()
-            if name != "v_num" and "step" not in name
-        }
-        self._bar.set_postfix({"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}", **shown}, refresh=True)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._bar.close()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from spx.configurations import config_layers
+from spx.dataset_names import run_name
 from spx.datasets.types import NodeDataset
 from spx.errors import DatasetError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.files import read_json
-from spx.naming import run_name
 from spx.run_folder import RECORD_FILE
 
 TRIAL_NODES = 40_000
@@ -82,7 +82,7 @@ def core_nodes_that_fit(
     """The most core nodes of a batch that leave half of the available memory free; None: all nodes in one batch.
 
     Args:
-        settings: stage 2's, defaults included (`spx.checking.settings`).
+        settings: stage 2's, defaults included (`spx.graph_check.full_settings`).
         num_nodes, num_features: N and F.
         peak_rss_mb: estimated with the settings' own `batch_size`.
         available_mb: memory that processes can still get.
