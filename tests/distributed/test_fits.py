@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from integration.processes import run_spx, write_graph, write_own_configs
+from integration.processes import run_spx, run_spx_on_ranks, write_graph, write_own_configs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spx.files import read_json
@@ -44,11 +44,9 @@ FEW = {
 
 
 def fit(home: Path, name: str, ranks: int, *arguments: str) -> None:
-    several = ("--trainer.strategy", "ddp", "--trainer.devices", str(ranks)) if ranks > 1 else ()
-    result = run_spx(
-        "fit", "--config", f"{name}.yaml", "--runs_dir", f"runs{ranks}", *SETTINGS, *arguments, *several, cwd=home
-    )
-    assert result.returncode == 0, result.stderr
+    command = ("fit", "--config", f"{name}.yaml", "--runs_dir", f"runs{ranks}", *SETTINGS, *arguments)
+    results = [run_spx(*command, cwd=home)] if ranks == 1 else run_spx_on_ranks(ranks, *command, cwd=home)
+    assert not any(result.returncode for result in results), [result.stderr for result in results]
 
 
 @pytest.fixture(scope="module")

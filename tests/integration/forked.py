@@ -44,10 +44,12 @@ def run_forked(
 
 def _run(what: list[str], environment: dict[str, str], cwd: str, stdout: str, stderr: str) -> None:
     import torch
+    from lightning.pytorch.utilities import rank_zero_only
 
     for stream, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.environ.update(environment)
+    rank_zero_only.rank = int(environment.get("LOCAL_RANK", 0))  # which Lightning asks for when it is imported
     os.chdir(cwd)
     torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     warnings.simplefilter(environment["PYTHONWARNINGS"])

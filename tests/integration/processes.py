@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +45,18 @@ def write_own_configs(folder: Path, graph: Path) -> None:
 def run_spx(*arguments: object, cwd: Path | str = ".") -> subprocess.CompletedProcess:
     """Run the command to its end, in the folder `cwd`."""
     return run_forked(["-m", "spx", *map(str, arguments)], ENVIRONMENT, cwd)
+
+
+def run_spx_on_ranks(ranks: int, *arguments: object, cwd: Path | str = ".") -> list[subprocess.CompletedProcess]:
+    """Run the command on `ranks` processes of one machine, which are started from outside, as a cluster would."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        of_all = {**ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    several = ("--trainer.strategy", "ddp", "--trainer.devices", str(ranks))
+    command = ["-m", "spx", *map(str, arguments), *several]
+    with ThreadPoolExecutor(ranks) as pool:
+        environments = [{**of_all, "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)} for rank in range(ranks)]
+        return list(pool.map(lambda environment: run_forked(command, environment, cwd), environments))
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess:
