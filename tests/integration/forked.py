@@ -48,6 +48,7 @@ def _run(what: list[str], environment: dict[str, str], cwd: str, stdout: str, st
 
     for stream, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    multiprocessing.set_start_method(None, force=True)  # the server's would be that of a DataLoader's workers, too
     os.environ.update(environment)
     rank_zero_only.rank = int(environment.get("LOCAL_RANK", 0))  # which Lightning asks for when it is imported
     os.chdir(cwd)

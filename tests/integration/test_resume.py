@@ -77,27 +77,29 @@ def stop_fit(home: Home, runs: str, stage: str, stop: signal.Signals, *more: obj
     return process.returncode, output
 
 
-def assert_resumes(home: Home, runs: str, stage: str) -> None:
+def assert_resumes(home: Home, runs: str, stage: str, whole: str = "whole") -> None:
     run = home.run(runs, stage)
     ended = run_spx("resume", run, cwd=home.folder)
     assert ended.returncode == 0, ended.stderr
-    assert_same(run, home.run("whole", stage))
+    assert_same(run, home.run(whole, stage))
 
 
-@pytest.mark.parametrize(
-    ("stage", "more"),
-    [
-        pytest.param("estimator", [], marks=pytest.mark.full),
-        ("wide", []),
-        pytest.param("wide", ["--data.num_workers", 1], marks=pytest.mark.full),
-    ],
-    ids=["estimator", "wide", "wide with a worker"],
-)
-def test_a_fit_that_is_killed_and_resumed_ends_the_same(home: Home, stage: str, more: list) -> None:
-    runs = f"killed{len(more)}"
-    code, _ = stop_fit(home, runs, stage, signal.SIGKILL, *more)
+@pytest.mark.parametrize("stage", [pytest.param("estimator", marks=pytest.mark.full), "wide"])
+def test_a_fit_that_is_killed_and_resumed_ends_the_same(home: Home, stage: str) -> None:
+    code, _ = stop_fit(home, "killed", stage, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    assert_resumes(home, runs, stage)
+    assert_resumes(home, "killed", stage)
+
+
+@pytest.mark.full
+def test_a_fit_with_a_worker_that_is_killed_and_resumed_ends_as_one_without(home: Home) -> None:
+    """Each epoch starts a process or two, so there are few."""
+    few = ("--trainer.max_epochs", 15)
+    ended = run_spx(*home.fit("whole15", "wide", *few), cwd=home.folder)
+    assert ended.returncode == 0, ended.stderr
+    code, _ = stop_fit(home, "worker", "wide", signal.SIGKILL, *few, "--data.num_workers", 1)
+    assert code == -signal.SIGKILL
+    assert_resumes(home, "worker", "wide", "whole15")
 
 
 @pytest.mark.parametrize(
