@@ -104,7 +104,7 @@ def _print_facts(data, configs: Path, console: Console) -> int:
         "largest class": f"{counts.max().item() / max(1, labelled):.1%} of the labels",
         "same-class edges": "-" if edges.homophily is None else f"{edges.homophily:.1%} (homophily)",
         "split": ", ".join(f"{name} {nodes.numel():,}" for name, nodes in dataset.split._asdict().items()),
-        "attention edges": f"{total:,} with an expander of degree {degree} and self-loops",
+        "attention edges": f"{total:,} (each node adds {2 * degree + 1}: {2 * degree} of the expander, 1 self-loop)",
     }
     table = Table(show_header=False, title=data.dataset_name, title_justify="left")
     for name, text in rows.items():
