@@ -1,5 +1,6 @@
 """What a study prints at its end, and the wording of figures that it shares with `docs/results.md`."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -40,34 +41,42 @@ def share_text(summary: dict[str, Any]) -> str:
 
 
 def print_report(summary: dict[str, Any], runs: list[FinishedRun], summary_path: Path, console: Console) -> None:
-    """Print the study's tables, where its files lie, and what to try next."""
+    """Print the study's tables, where its files lie, and what to try next. Paths and commands can be pasted."""
     console.print()
     console.print(_title(summary), soft_wrap=True, highlight=False, markup=False)
     console.print(_figures(summary))
     console.print(_stages(summary))
-    last = runs[-1].wide
+    last, make = runs[-1].wide, Path("Makefile").is_file()
     places = {
-        "Run": last["folder"],
-        "Checkpoint": last["checkpoint"],
-        "TensorBoard": f"tensorboard --logdir {summary_path.parent}   (or: make tensorboard)",
-        "Summary": summary_path,
-        **({"Predictions": summary["predictions"]} if "predictions" in summary else {}),
-        "Next": next_command(summary),
+        "Run": shlex.quote(str(last["folder"])),
+        "Checkpoint": shlex.quote(str(last["checkpoint"])),
+        "TensorBoard": f"tensorboard --logdir {shlex.quote(str(summary_path.parent))}",
+        "Summary": shlex.quote(str(summary_path)),
+        **({"Predictions": shlex.quote(str(summary["predictions"]))} if "predictions" in summary else {}),
+        "Next": next_command(summary, make),
     }
     for name, place in places.items():
         console.print(f"{name + ':':<13}{place}", soft_wrap=True, highlight=False, markup=False)
 
 
-def next_command(summary: dict[str, Any]) -> str:
-    """What to try after this study."""
-    if summary["dataset"] == "minesweeper-sim" and summary["config"] == WIDE:
-        return 'make actor, or on this set again: make minesweeper-sim SEEDS="0 1 2"'
-    target = summary.get("target") or f"make {summary['dataset']}"
-    if summary["config"] != WIDE or summary["overlay"]:
-        return "make results"
+def next_command(summary: dict[str, Any], make: bool) -> str:
+    """What to try after this study: a target of the project's Makefile, where there is one, or the command itself."""
+    if summary["dataset"] == "minesweeper-sim" and summary["config"] == WIDE and len(summary["test"]) == 1:
+        return "make actor" if make else "spx study actor"
+    config = [] if summary["config"] == WIDE else [f"CONFIG={summary['config']}"]
+    overlay = [f"OVERLAY={summary['overlay']}"] if summary["overlay"] else []
+    protocol = [] if summary["protocol"] == "public" else [f"PROTOCOL={summary['protocol']}"]
     if len(summary["test"]) == 1:
-        return f'{target} SEEDS="0 1 2"'
-    return f"{target} CONFIG=exphormer"
+        changes = ['SEEDS="0 1 2"', *protocol, *config, *overlay]
+    else:  # a baseline beside it, or what it is to be compared with
+        repeated = [f'{name.upper()}="{" ".join(map(str, summary[name]))}"' for name in ("seeds", "splits")]
+        changes = [part for part in repeated if " " in part] + protocol
+        changes += [] if config or overlay else ["CONFIG=exphormer"]
+    if make:
+        return " ".join([summary.get("target") or f"make {summary['dataset']}", *changes])
+    options = [change.replace('"', "").split("=") for change in changes]
+    words = [word for name, values in options for word in (f"--{name.lower()}", values)]
+    return " ".join(["spx study", shlex.quote(summary["dataset"]), *words])
 
 
 def _title(summary: dict[str, Any]) -> str:
@@ -92,16 +101,17 @@ def _figures(summary: dict[str, Any]) -> Table:
 
 
 def _stages(summary: dict[str, Any]) -> Table:
-    table = Table("stage", "seconds", "s / epoch", "peak RSS, MB", "peak CUDA, MB")
+    on_gpu = any(figures["peak_cuda_mb"] is not None for figures in summary["stages"].values())
+    table = Table("stage", "seconds", "s / epoch", "peak RSS, MB", *(["peak CUDA, MB"] if on_gpu else []))
     for column in table.columns[1:]:
         column.justify = "right"
     names = {ESTIMATOR: ESTIMATOR, WIDE: summary["config"]}
     for stage, (kind, figures) in enumerate(summary["stages"].items(), start=1):
         table.add_row(
-            f"{stage} {names[kind]}",
+            f"{stage} {names[kind]}" if ESTIMATOR in summary["stages"] else names[kind],
             number(figures["seconds"], 1),
             number(figures["seconds_per_epoch"], 2),
             number(figures["peak_rss_mb"]),
-            number(figures["peak_cuda_mb"]),
+            *([number(figures["peak_cuda_mb"])] if on_gpu else []),
         )
     return table

@@ -62,16 +62,43 @@ def rewrite(text: str, section: str) -> str:
     return text[:start] + generated + text[stop + len(END) :]
 
 
-def write_results(runs_dir: str | Path, page: str | Path) -> int:
+def write_results(runs_dir: str | Path, page: str | Path, drop_rows: bool = False) -> int:
     """Rewrite the page's generated section; returns the number of its rows.
 
+    Args:
+        runs_dir: folder of the studies.
+        page: file to rewrite.
+        drop_rows: whether rows may go that the page has and the studies don't, or become means over fewer runs.
+
     Raises:
-        ConfigError: no summaries, broken markers, or the page can't be written.
+        ConfigError: no summaries, broken markers, such rows, or the page can't be written.
     """
     summaries, page = load_summaries(runs_dir), Path(page)
     text = page.read_text() if page.is_file() else ""
-    write_text(page, rewrite(text, render(summaries)))
+    section = render(summaries)
+    written = rewrite(text, section)
+    if not drop_rows and (lost := _poorer_rows(text, section)):
+        raise ConfigError(
+            f"{page} has {len(lost)} rows that {runs_dir} holds no study for, or one of fewer runs: "
+            f"{'; '.join(lost[:5])}{'; ...' if len(lost) > 5 else ''}. Nothing was written. Give the folder of their "
+            "studies (--runs_dir), another page (--page), or --drop_rows."
+        )
+    write_text(page, written)
     return len(summaries)
+
+
+def _poorer_rows(before: str, after: str) -> list[str]:
+    """Rows of the generated table that are gone afterwards, or means over fewer runs."""
+
+    def runs_of(text: str) -> dict[str, int]:
+        _, _, section = text.rpartition(BEGIN)
+        rows = (
+            line.strip("| ").split(" | ") for line in section.partition(END)[0].splitlines() if line.startswith("|")
+        )
+        return {" ".join(row[:3]): int(row[5]) for row in rows if len(row) > 5 and row[5].isdigit()}
+
+    found = runs_of(after)
+    return [row for row, runs in runs_of(before).items() if found.get(row, 0) < runs]
 
 
 def results_main(argv: Sequence[str] | None = None) -> None:
@@ -83,8 +110,9 @@ def results_main(argv: Sequence[str] | None = None) -> None:
     parser = CommandParser("spx results", description=__doc__, allow_abbrev=False)
     parser.add_argument("--runs_dir", default="lightning_logs", help="folder of the runs")
     parser.add_argument("--page", default="docs/results.md", help="file to rewrite")
+    parser.add_argument("--drop_rows", action="store_true", help="leave out rows of the page that have no study there")
     settings = parser.parse_args(argv)
-    rows = write_results(settings.runs_dir, settings.page)
+    rows = write_results(settings.runs_dir, settings.page, settings.drop_rows)
     print(f"{settings.page}: {rows} {'study' if rows == 1 else 'studies'} of {settings.runs_dir}")
 
 

@@ -54,15 +54,22 @@ def test_numbers():
 
 
 @pytest.mark.parametrize(
-    ("dataset", "config", "overlay", "runs", "part"),
+    ("dataset", "config", "overlay", "runs", "made", "typed"),
     [
-        ("minesweeper-sim", "wide", None, 1, "make actor"),
-        ("actor", "wide", None, 1, 'SEEDS="0 1 2"'),
-        ("actor", "wide", None, 3, "CONFIG=exphormer"),
-        ("actor", "gcn", None, 3, "make results"),
-        ("actor", "wide", "top", 1, "make results"),
+        ("minesweeper-sim", "wide", None, 1, "make actor", "spx study actor"),
+        ("actor", "wide", None, 1, 'make actor SEEDS="0 1 2"', "spx study actor --seeds 0 1 2"),
+        (
+            *("actor", "wide", None, 3, 'make actor SEEDS="0 1 2" CONFIG=exphormer'),
+            "spx study actor --seeds 0 1 2 --config exphormer",
+        ),
+        ("actor", "gcn", None, 1, 'make actor SEEDS="0 1 2" CONFIG=gcn', "spx study actor --seeds 0 1 2 --config gcn"),
+        ("actor", "gcn", None, 3, 'make actor SEEDS="0 1 2"', "spx study actor --seeds 0 1 2"),
+        ("my graph", "wide", "top", 3, "make my graph SEEDS", "spx study 'my graph' --seeds 0 1 2"),
     ],
 )
-def test_next_command(dataset, config, overlay, runs, part):
+def test_next_command(dataset, config, overlay, runs, made, typed):
+    """Never `make results`, which rewrites the project's own page."""
     summary = {"dataset": dataset, "config": config, "overlay": overlay, "test": [1.0] * runs}
-    assert part in report.next_command(summary)
+    summary |= {"seeds": list(range(runs)), "splits": [0], "protocol": "public"}
+    assert report.next_command(summary, True).startswith(made)
+    assert report.next_command(summary, False) == typed
