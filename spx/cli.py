@@ -30,6 +30,7 @@ from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
 from spx.training.resuming import RunLock, WholeFileIO
 from spx.training.saved_config import SavedConfig
+from spx.training.task import FROM_DATA
 from spx.training.trainer_checks import check_monitors, check_trainer
 
 DESCRIPTION = """Spexphormer: sparse graph Transformers in two stages. The commands below run one stage at a time.
@@ -37,8 +38,6 @@ Others, each with its own --help: `spx check PATH` reads a graph and says what t
 DATASET` runs both stages over seeds and splits; `spx resume RUN` goes on with a run that was stopped; `spx predict RUN`
 writes its predictions, `spx export RUN` its network; `spx results` rewrites docs/results.md. `--debug` shows a
 failure's traceback."""
-
-FROM_DATA = ("num_features", "num_outputs", "task", "metric")
 
 TRAINER_DEFAULTS = {
     "max_epochs": 100,

@@ -105,7 +105,7 @@ class AttentionEstimator(NodeTask):
             self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min
         )
         self.network.temperature.fill_(temperature)
-        self.log("temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+        self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     @torch.no_grad()
     def attention_scores(self, x: Tensor, graph: AttentionGraph | GraphShard) -> Tensor:

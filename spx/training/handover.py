@@ -73,7 +73,7 @@ class ScoreHandover(Callback):
             save_scores(path, AttentionScores(data.graph, scores_LM), header)
         if trainer.is_global_zero:
             path = _only_once(path, wanted)
-        rank_zero_info(f"Attention scores of epoch {checkpoint['epoch']} handed over: {path}")
+        rank_zero_info(f"Attention scores of epoch {checkpoint['epoch'] + 1} handed over: {path}")
 
 
 def _fingerprint_in(path: Path) -> str | None:

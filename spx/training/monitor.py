@@ -1,9 +1,9 @@
 """A look at the attention during any fit: what is cheap of the measures of `spx.analysis`.
 
 Logged for each layer l, from 1, on the first validation batch (the mean of the heads' scores):
-`attention/entropy_layer_l` (mean over nodes, 1 is uniform), `attention/share_{graph,expander,self_loop}_layer_l`,
-`attention/top_k_layer_l` (share of a node's attention that its k largest scores hold, for each k, mean over nodes), and
-once `attention/seconds`, what the look took.
+`which_edges/entropy_layer_l` (mean over nodes, 1 is uniform), `which_edges/share_{graph,expander,self_loop}_layer_l`,
+`which_edges/top_k_layer_l` (share of a node's attention that its k largest scores hold, for each k, mean over nodes), and
+once `which_edges/seconds`, what the look took.
 """
 
 import time
@@ -61,9 +61,9 @@ class AttentionMonitor(Callback):
         for layer, (weights, neighborhood) in enumerate(zip(weights_of_layers, neighborhoods, strict=True), start=1):
             rows = neighborhood.graph if isinstance(neighborhood, GraphShard) else as_rows(neighborhood)
             measured = self._measure(rows, weights.mean(-1).flatten())
-            sums |= {f"attention/{name}_layer_{layer}": value for name, value in measured.items()}
+            sums |= {f"which_edges/{name}_layer_{layer}": value for name, value in measured.items()}
         values = _means_over_ranks(sums)
-        values["attention/seconds"] = time.perf_counter() - started
+        values["which_edges/seconds"] = time.perf_counter() - started
         pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def _measure(self, graph: AttentionGraph, weights: Tensor) -> dict[str, Tensor]:

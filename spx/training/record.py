@@ -1,7 +1,8 @@
 """What a run took and reached: `run.json` in its folder, and the same figures in TensorBoard.
 
-Logged: `epoch_seconds`, `resampling_seconds`, `memory/peak_rss_mb`, `memory/peak_cuda_mb`, `lr-AdamW` (Lightning's
-monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`.
+Logged: `work/epoch_seconds`, `work/resampling_seconds`, `work/peak_rss_mb`, `work/peak_cuda_mb`, `work/lr` (Lightning's
+monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`. TensorBoard sorts groups by their
+names: losses and metrics come first, then `which_edges/` (`spx.training.monitor`) and `work/`.
 """
 
 import statistics
@@ -22,7 +23,13 @@ from spx.files import reason, write_json
 from spx.run_folder import RECORD_FILE, run_folder
 from spx.torch_files import read_checkpoint
 from spx.training.callbacks import best_checkpoint
+from spx.training.task import FROM_DATA
 
+COMPARED = (
+    *("dataset", "protocol", "split", "seed", "k", "sampler", "expander_degree", "expander", "batch_size"),
+    *("eval_samples", "graph_first"),
+)
+"""Settings of the data in TensorBoard's table of hyper-parameters."""
 RECORDED_PACKAGES = ("spx", "torch", "lightning", "torch-geometric", "torchmetrics", "jsonargparse")
 
 
@@ -48,6 +55,11 @@ def _peaks_of_ranks(pl_module: LightningModule) -> list[float]:
     """Peak resident memory of each process, in MB."""
     peak = torch.tensor(round(peak_rss_mb() * 1e6), device=pl_module.device)  # whole bytes: float32 would round them
     return [each / 1e6 for each in pl_module.all_gather(peak).flatten().tolist()]
+
+
+def _typical(seconds: list[float]) -> float | None:
+    """The median; of several epochs without the first, in which kernels may be compiled."""
+    return statistics.median(seconds[1:] or seconds) if seconds else None
 
 
 class RunRecord(Callback):
@@ -95,12 +107,12 @@ class RunRecord(Callback):
         resampling = getattr(trainer.datamodule, "resampling_seconds", None)
         seconds = time.perf_counter() - self._epoch_started + (resampling or 0.0)
         self._epoch_seconds.append(seconds)
-        values = {"epoch_seconds": seconds, "memory/peak_rss_mb": peak_rss_mb()}
+        values = {"work/epoch_seconds": seconds, "work/peak_rss_mb": peak_rss_mb()}
         if resampling is not None:
             self._resampling_seconds.append(resampling)
-            values["resampling_seconds"] = resampling
+            values["work/resampling_seconds"] = resampling
         if (cuda := peak_cuda_mb()) is not None:
-            values["memory/peak_cuda_mb"] = cuda
+            values["work/peak_cuda_mb"] = cuda
         pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, rank_zero_only=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -118,8 +130,8 @@ class RunRecord(Callback):
             "epochs": trainer.current_epoch,
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
             "seconds": self._seconds(),
-            "seconds_per_epoch": statistics.median(self._epoch_seconds) if self._epoch_seconds else None,
-            "resampling_seconds": statistics.median(self._resampling_seconds) if self._resampling_seconds else None,
+            "seconds_per_epoch": _typical(self._epoch_seconds),
+            "resampling_seconds": _typical(self._resampling_seconds),
             "attention_edges": round(edges),
             "augmented_edges": data.augmented_edges,
             "attention_edge_share": edges / data.augmented_edges if data.expander_degree else None,
@@ -127,7 +139,8 @@ class RunRecord(Callback):
         }
         self._write(trainer, pl_module)
         reached = f"best {pl_module.selection_metric} " + ("undefined" if best is None else f"{best:.4f}")
-        reached += f" in epoch {self._record['best_epoch']}"
+        if (best_epoch := self._record["best_epoch"]) is not None:
+            reached += f" in epoch {best_epoch + 1} of {trainer.current_epoch}"  # as the progress bar counts
         if not trainer.fast_dev_run:
             rank_zero_info(f"Run: {run_folder(trainer)}, {reached}, {self._record['seconds']:.0f} s")
 
@@ -169,6 +182,16 @@ class RunRecord(Callback):
         }
 
     @staticmethod
+    def _settings(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """What a user compares runs by: settings of data and model, without what the data give the model."""
+        data: GraphData = trainer.datamodule
+        settings = {name: getattr(data, name, None) for name in COMPARED}
+        settings["dataset"] = data.dataset_name
+        settings["k"] = " ".join(map(str, settings["k"])) if settings["k"] else None
+        settings |= {name: value for name, value in pl_module.hparams.items() if name not in FROM_DATA}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    @staticmethod
     def _epoch_of(checkpoint: str) -> int | None:
         if not checkpoint or not Path(checkpoint).is_file():
             return None
@@ -189,7 +212,7 @@ class RunRecord(Callback):
         reached = {name: value for name, value in reached.items() if value is not None}
         for logger in trainer.loggers if reached else ():
             if isinstance(logger, TensorBoardLogger):  # its table of hyper-parameters has room for what they reached
-                logger.log_hyperparams(dict(pl_module.hparams), reached)
+                logger.log_hyperparams(self._settings(trainer, pl_module), reached)
             else:
                 logger.log_metrics(reached, step=trainer.global_step)
                 logger.save()

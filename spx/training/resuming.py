@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ class RunLock(Callback):
         if isinstance(exception, KeyboardInterrupt | SystemExit) and trainer.state.fn == "fit":
             kept = f"checkpoint {folder / LAST_CHECKPOINT}" if (folder / LAST_CHECKPOINT).is_file() else "no checkpoint"
             rank_zero_info(
-                f"Stopped in epoch {trainer.current_epoch} of {trainer.max_epochs}; {kept}. "
-                f"Go on with: spx resume {folder}"
+                f"Stopped in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}; {kept}. "
+                f"Go on with: spx resume {shlex.quote(str(folder))}"
             )
         self._release()
 

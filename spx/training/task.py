@@ -34,6 +34,8 @@ from spx.training.metrics import make_metric
 
 STATE = "spx"
 """Key of what a checkpoint says of its own: the model's class and the seed of dropout."""
+FROM_DATA = ("num_features", "num_outputs", "task", "metric")
+"""Hyper-parameters that the data decide."""
 ScheduleName = Literal["cosine", "constant"]
 DROPOUT_STREAM = -2
 """Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
@@ -188,7 +190,7 @@ class NodeTask(L.LightningModule):
         """
         if self._finite is not None and sum_over_ranks((~self._finite).float()) > 0:  # the one place that waits
             raise ConfigError(
-                f"The loss isn't finite any more in epoch {self.current_epoch}: the training diverged. Lower "
+                f"The loss isn't finite any more in epoch {self.current_epoch + 1}: the training diverged. Lower "
                 f"--model.lr (it is {self.lr}), or bring the features to similar ranges."
             )
         self._finite = None
@@ -249,4 +251,4 @@ class NodeTask(L.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: learning_rate_factor(epoch, self.warmup_epochs, max_epochs, self.lr_schedule)
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch", "name": "work/lr"}}

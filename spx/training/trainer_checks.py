@@ -7,8 +7,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from spx.errors import ConfigError
 from spx.training.task import NodeTask
 
-ALSO_LOGGED = ("epoch", "step", "temperature", "epoch_seconds", "resampling_seconds")
-LOGGED_GROUPS = ("attention/", "memory/", "lr-")
+ALSO_LOGGED = ("epoch", "step")
+LOGGED_GROUPS = ("which_edges/", "work/")
 UNUSABLE_CALLBACKS = {
     "BackboneFinetuning": "it thaws a part named backbone, which these networks don't have",
     "BasePredictionWriter": "it is a base class; predictions are written anyway (--predictions.path)",

@@ -30,8 +30,8 @@ class Runs(NamedTuple):
         """The logged losses, metrics and looks at the attention."""
         events = EventAccumulator(str(self.folder(name, ranks)))
         events.Reload()
-        tags = [tag for tag in events.Tags()["scalars"] if tag.split("/")[0] in ("train", "val", "test", "attention")]
-        return {tag: [event.value for event in events.Scalars(tag)] for tag in tags if tag != "attention/seconds"}
+        tags = [tag for tag in events.Tags()["scalars"] if tag.split("/")[0] in ("train", "val", "test", "which_edges")]
+        return {tag: [event.value for event in events.Scalars(tag)] for tag in tags if tag != "which_edges/seconds"}
 
 
 FEW = {
@@ -75,7 +75,7 @@ def test_losses_and_metrics_are_those_of_one_process(runs: Runs, name: str, rank
     assert len(alone["val/loss"]) == 10
     assert ("test/accuracy" in alone) == (name == "wide")
     for tag, values in alone.items():
-        if not tag.startswith("attention") or name == "estimator":  # stage 2's are of the ranks' first batches
+        if not tag.startswith("which_edges") or name == "estimator":  # stage 2's are of the ranks' first batches
             assert several[tag] == pytest.approx(values, rel=1e-5, abs=1e-6), tag
 
 
@@ -171,7 +171,7 @@ def test_more_ranks_than_nodes_to_judge(tmp_path: Path, name: str) -> None:
     fit(tmp_path, name, 3, *arguments, "--data.metric", "roc_auc", "--trainer.max_epochs", "2", *test)
     runs = Runs(tmp_path)
     curves = runs.curves(name, 3)
-    assert {"val/loss", "val/roc_auc", "attention/top_1_layer_2"} <= curves.keys()
+    assert {"val/loss", "val/roc_auc", "which_edges/top_1_layer_2"} <= curves.keys()
     assert np.isfinite([value for values in curves.values() for value in values]).all()
     for part in ("val", "test") if test else ("val",):
         assert read_json(runs.folder(name, 3) / "run.json")[part] in (0, 0.5, 1), "of one pair"

@@ -139,7 +139,7 @@ def test_a_run_without_validation_says_what_stands_for_its_best(home: Path, capl
     fit("estimator", "--trainer.limit_val_batches 0")
     said = "\n".join(record.getMessage() for record in caplog.records)
     assert "No epoch was validated by val/accuracy: the weights of the last one stand for the best" in said
-    assert "best val/accuracy undefined in epoch 1" in said
+    assert "best val/accuracy undefined in epoch 2 of 2" in said
 
 
 def test_a_second_checkpoint_changes_no_figure(home: Path) -> None:

@@ -6,7 +6,10 @@ from tqdm import tqdm
 
 
 class EpochProgress(ProgressBar):
-    """One bar over all epochs of a fit, with the latest losses and metrics: a full-batch epoch is a single step."""
+    """One bar over all epochs of a fit, as a full-batch epoch is a single step.
+
+    It shows the latest validation metric first, then the losses: what is cut at the terminal's edge says least.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,8 +27,8 @@ class EpochProgress(ProgressBar):
         self._bar = tqdm(
             total=None if steps == float("inf") else int(steps),
             initial=trainer.global_step,
-            desc=type(pl_module).__name__,
-            unit="batch",
+            desc=f"epoch {trainer.current_epoch + 1}/{_last(trainer)}",
+            bar_format="{desc} |{bar:12}| {elapsed}<{remaining}{postfix}",  # with a metric and a loss, 80 columns
             dynamic_ncols=True,
             disable=not (self._enabled and trainer.is_global_zero),
         )
@@ -34,12 +37,12 @@ class EpochProgress(ProgressBar):
         self._bar.update(trainer.global_step - self._bar.n)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        shown = {
-            name: f"{float(value):.3f}"
-            for name, value in trainer.progress_bar_metrics.items()
-            if name != "v_num" and "step" not in name
+        first = (pl_module.selection_metric, "train/loss", "val/loss")
+        values = {
+            name: f"{float(trainer.callback_metrics[name]):.3f}" for name in first if name in trainer.callback_metrics
         }
-        self._bar.set_postfix({"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}", **shown}, refresh=True)
+        self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}/{_last(trainer)}", refresh=False)
+        self._bar.set_postfix(values, refresh=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._bar.close()
@@ -47,3 +50,8 @@ class EpochProgress(ProgressBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _last(trainer: Trainer) -> str:
+    """The number of epochs, where one is set."""
+    return str(trainer.max_epochs) if trainer.max_epochs and trainer.max_epochs > 0 else "?"

@@ -38,7 +38,7 @@ def test_the_temperature_is_in_the_buffer_and_in_the_best_checkpoint(estimator_r
     path = estimator_run.folder / "checkpoints" / "best.ckpt"
     assert float(torch.load(path, weights_only=True)["state_dict"]["network.temperature"]) == 0.25
     assert AttentionEstimator.load_from_checkpoint(path).temperature == 0.25
-    assert scalars(estimator_run.folder)["temperature"] == [1, 1, 0.5, 0.25, 0.125]
+    assert scalars(estimator_run.folder)["work/temperature"] == [1, 1, 0.5, 0.25, 0.125]
 
 
 def test_the_last_checkpoint_holds_the_last_temperature(estimator_run: Run) -> None:

@@ -24,29 +24,29 @@ def test_entropy_shares_and_top_k_mass_are_those_of_the_scores(tmp_path: Path) -
         of_nodes = [p[rows == node].double() for node in range(graph.num_nodes)]
         entropies = [-float((row * row.log()).sum()) / math.log(len(row)) for row in of_nodes]
         expected = sum(entropies) / len(entropies)
-        assert logged[f"attention/entropy_layer_{layer}"] == [pytest.approx(expected, abs=1e-4)]
+        assert logged[f"which_edges/entropy_layer_{layer}"] == [pytest.approx(expected, abs=1e-4)]
         for edge_type in EdgeType:
             share = float(p[graph.edge_type == edge_type].sum() / p.sum())
-            key = f"attention/share_{edge_type.name.lower()}_layer_{layer}"
+            key = f"which_edges/share_{edge_type.name.lower()}_layer_{layer}"
             assert logged[key] == [pytest.approx(share, abs=1e-4)]
         for k in (1, 2, 4, 8):
             held = [float(row.sort(descending=True).values[:k].sum()) for row in of_nodes]
-            assert logged[f"attention/top_{k}_layer_{layer}"] == [pytest.approx(sum(held) / len(held), abs=1e-4)]
-    assert logged["attention/seconds"][0] > 0
+            assert logged[f"which_edges/top_{k}_layer_{layer}"] == [pytest.approx(sum(held) / len(held), abs=1e-4)]
+    assert logged["which_edges/seconds"][0] > 0
 
 
 def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
     logged = scalars(train(tmp_path / "some", estimator(), augmented(), AttentionMonitor(every=5), epochs=7).folder)
-    assert len(logged["attention/entropy_layer_2"]) == 2, "epochs 0 and 5"
+    assert len(logged["which_edges/entropy_layer_2"]) == 2, "epochs 0 and 5"
     assert len(logged["val/loss"]) == 7
     logged = scalars(train(tmp_path / "never", estimator(), augmented(), AttentionMonitor(every=0)).folder)
-    assert not [tag for tag in logged if tag.startswith("attention/")]
+    assert not [tag for tag in logged if tag.startswith("which_edges/")]
 
 
 def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) -> None:
-    assert scalars(wide_run.folder)["attention/top_2_layer_1"] == pytest.approx([1]), "a sampled graph, k is 2 there"
+    assert scalars(wide_run.folder)["which_edges/top_2_layer_1"] == pytest.approx([1]), "a sampled graph, k is 2 there"
     batches = train(tmp_path / "batches", wide(), resampled(batch_size=20), epochs=1)
-    assert 0 < scalars(batches.folder)["attention/entropy_layer_2"][0] <= 1
+    assert 0 < scalars(batches.folder)["which_edges/entropy_layer_2"][0] <= 1
     torch.manual_seed(0)
     gcn = train(
         tmp_path / "gcn",
@@ -54,15 +54,15 @@ def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) 
         augmented(),
         epochs=1,
     )
-    assert not [tag for tag in scalars(gcn.folder) if tag.startswith("attention/")]
+    assert not [tag for tag in scalars(gcn.folder) if tag.startswith("which_edges/")]
 
 
 def test_a_measure_that_no_node_has_is_left_out(tmp_path: Path) -> None:
     """One slot leaves no choice, whose entropy would be nan."""
     logged = scalars(train(tmp_path, wide(), resampled(k=[1, 2]), epochs=1).folder)
-    assert "attention/entropy_layer_1" not in logged
-    assert 0 < logged["attention/entropy_layer_2"][0] <= 1
-    assert logged["attention/top_1_layer_1"] == [pytest.approx(1)]
+    assert "which_edges/entropy_layer_1" not in logged
+    assert 0 < logged["which_edges/entropy_layer_2"][0] <= 1
+    assert logged["which_edges/top_1_layer_1"] == [pytest.approx(1)]
     assert all(math.isfinite(value) for values in logged.values() for value in values)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -63,9 +64,10 @@ def test_the_record_says_what_was_reached(wide_run: Run) -> None:
 def test_the_record_says_what_it_took(wide_run: Run) -> None:
     record, logged = read(wide_run), scalars(wide_run.folder)
     assert 0 < record["seconds_per_epoch"] < record["seconds"]
-    assert record["seconds_per_epoch"] == pytest.approx(sum(sorted(logged["epoch_seconds"])[2:4]) / 2, rel=1e-4)
-    assert record["resampling_seconds"] == pytest.approx(sum(sorted(logged["resampling_seconds"])[2:4]) / 2, rel=1e-4)
-    assert logged["memory/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
+    for name, of_record in (("epoch_seconds", "seconds_per_epoch"), ("resampling_seconds", "resampling_seconds")):
+        after_the_first = logged[f"work/{name}"][1:]  # in which kernels may be compiled
+        assert record[of_record] == pytest.approx(statistics.median(after_the_first), rel=1e-4)
+    assert logged["work/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
     assert record["peak_rss_mb"] <= peak_rss_mb()
 
 
@@ -110,12 +112,12 @@ def test_a_trial_run_writes_nothing(tmp_path: Path) -> None:
 def test_tensorboard_shows_every_epoch(wide_run: Run) -> None:
     logged = scalars(wide_run.folder)
     for tag in (
-        *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "lr-AdamW"),
-        *("epoch_seconds", "resampling_seconds", "memory/peak_rss_mb"),
+        *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "work/lr"),
+        *("work/epoch_seconds", "work/resampling_seconds", "work/peak_rss_mb"),
     ):
         assert len(logged[tag]) == 6, tag
     assert len(logged["test/loss"]) == len(logged["test/accuracy"]) == 1
-    assert logged["lr-AdamW"] == pytest.approx(
+    assert logged["work/lr"] == pytest.approx(
         [0.025, 0.05, *(0.05 * f for f in (0.9045, 0.6545, 0.3455, 0.0955))], 1e-3
     )
 
@@ -123,9 +125,9 @@ def test_tensorboard_shows_every_epoch(wide_run: Run) -> None:
 def test_tensorboard_shows_the_estimators_attention(estimator_run: Run) -> None:
     tags = scalars(estimator_run.folder).keys()
     shares = [f"share_{edge_type}" for edge_type in ("graph", "expander", "self_loop")]
-    assert {f"attention/{what}_layer_{layer}" for what in ("entropy", *shares) for layer in (1, 2)} <= tags
-    assert {"temperature", "epoch_seconds", "memory/peak_rss_mb", "train/loss", "val/loss"} <= tags
-    assert "resampling_seconds" not in tags, "stage 1 samples nothing"
+    assert {f"which_edges/{what}_layer_{layer}" for what in ("entropy", *shares) for layer in (1, 2)} <= tags
+    assert {"work/temperature", "work/epoch_seconds", "work/peak_rss_mb", "train/loss", "val/loss"} <= tags
+    assert "work/resampling_seconds" not in tags, "stage 1 samples nothing"
 
 
 def test_tensorboard_shows_the_settings_with_the_metrics_reached(wide_run: Run) -> None:
@@ -166,8 +168,8 @@ def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(data, "draw", slow_draw)
     logged = scalars(train(tmp_path, wide(), data, epochs=2).folder)
-    assert all(seconds >= 0.2 for seconds in logged["resampling_seconds"])
-    for whole, part in zip(logged["epoch_seconds"], logged["resampling_seconds"], strict=True):
+    assert all(seconds >= 0.2 for seconds in logged["work/resampling_seconds"])
+    for whole, part in zip(logged["work/epoch_seconds"], logged["work/resampling_seconds"], strict=True):
         assert whole > part
 
 

@@ -208,7 +208,7 @@ def test_a_fit_that_goes_on_for_longer_takes_the_longer_schedule_at_once(tmp_pat
     def fit(name: str, epochs: int, ckpt_path: str | None = None) -> list[float]:
         data = resampled(eval_samples=1)
         run = train(tmp_path / name, wide(lr=0.04, warmup_epochs=1), data, epochs=epochs, ckpt_path=ckpt_path)
-        return scalars(run.folder)["lr-AdamW"]
+        return scalars(run.folder)["work/lr"]
 
     whole, half = fit("whole", 6), fit("half", 3)
     assert half == pytest.approx([0.02, 0.04, 0.02], abs=1e-8)
