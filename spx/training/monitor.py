@@ -2,8 +2,8 @@
 
 Logged for each layer l, from 1, on the first validation batch (the mean of the heads' scores):
 `which_edges/entropy_layer_l` (mean over nodes, 1 is uniform), `which_edges/share_{graph,expander,self_loop}_layer_l`,
-`which_edges/top_k_layer_l` (share of a node's attention that its k largest scores hold, for each k, mean over nodes), and
-once `which_edges/seconds`, what the look took.
+`which_edges/top_k_layer_l` (share of a node's attention that its k largest scores hold, for each k, mean over nodes),
+and once `which_edges/seconds`, what the look took.
 """
 
 import time
