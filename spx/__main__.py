@@ -6,10 +6,8 @@ Ctrl-C; 143 stopped by SIGTERM.
 
 import contextlib
 import errno
-import logging
 import signal
 import sys
-import warnings
 from collections.abc import Callable
 from importlib import import_module
 
@@ -159,11 +157,9 @@ def _resume(args: list[str]) -> None:
 
 
 def _lightning(args: list[str]) -> None:
-    # Noise of other packages that a user can do nothing about.
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in str(record.msg))
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    from spx.quiet import less_noise
+
+    less_noise()
     from spx.cli import SpxCLI
 
     sys.argv[1:] = args or ["--help"]  # where LightningCLI reads them, and processes of other ranks

@@ -57,6 +57,14 @@ class OneLineParser(OneLineErrors, LightningArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Namespace:
         return super().parse_args(with_bases(sys.argv[1:] if args is None else args), *more, **settings)
 
+    def print_help(self, file: Any = None) -> None:
+        """Lightning's help; of a command that takes a configuration, with the settings of the classes that it names."""
+        super().print_help(file)
+        if any(action.dest == "model" for action in self._actions):
+            from spx.class_help import class_settings_help  # for help alone
+
+            print(f"\n{class_settings_help(sys.argv[1:], FROM_DATA)}", file=file)
+
 
 class SpxCLI(LightningCLI):
     """LightningCLI in subclass mode: model settings that follow from the data are linked, and the run's folder,

@@ -59,6 +59,11 @@ def with_bases(arguments: Sequence[str], dataset_option: str = "--data.dataset")
     return [*found, *arguments[place:]]
 
 
+def config_files(arguments: Sequence[str]) -> list[str]:
+    """The files that make up a configuration, bases included, later ones win."""
+    return [file for _, file, _ in _config_files(with_bases(arguments))]
+
+
 def _config_files(arguments: Sequence[str]) -> Iterator[tuple[int, str, int]]:
     """Each file that is given as a configuration, between the places where its arguments start and end."""
     place = 0

@@ -7,13 +7,17 @@ sources or for other widths never meet in one file, not even where two processes
 """
 
 import contextlib
+import functools
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 from spx.kernels.compiled_rows import LOADED_SOURCES, digest_of_sources
+
+logger = logging.getLogger(__name__)
 
 
 class KernelFiles(CompileResultCacheImpl):
@@ -34,16 +38,28 @@ class KernelCache(FunctionCache):
     _impl_class = KernelFiles
 
     def load_overload(self, sig, target_context):
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # whatever unpickling a damaged file meets
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        if found is None:
+            _say_once(str(self.cache_path))
+        return found
 
     def save_overload(self, sig, data) -> None:
         with contextlib.suppress(Exception):  # a full disk, or an index that could be neither read nor emptied
             super().save_overload(sig, data)
+
+
+@functools.cache
+def _say_once(folder: str) -> None:
+    """So that a bar that stands at its start for half a minute is understood."""
+    logger.warning(
+        "Compiling kernels for this processor, kept in %s (NUMBA_CACHE_DIR sets another folder): once, up to a minute.",
+        folder,
+    )
 
 
 def keep(dispatcher) -> None:
