@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spx.dataset_names import OWN, PUBLISHED
 
+CONFIGS = "configs"
 BASE, OVERLAYS = "base", "overlays"
 """Folders beside the datasets' own."""
 CONFIG_HELP = (
@@ -20,6 +21,15 @@ CONFIG_HELP = (
 CONFIG_OPTIONS = ("--config", "-c")
 SHORT = re.compile(r"-c[^=]")
 """`-cFILE`, as argparse takes it too."""
+
+
+def found_configs(folder: str | Path = CONFIGS) -> Path:
+    """The folder of all configurations: as it is given; for `configs`, where there is none here, the program's own."""
+    here = Path(folder)
+    if str(folder) != CONFIGS or (here / BASE).is_dir():
+        return here
+    package = Path(__file__).parent  # a wheel has them inside, a checkout beside
+    return next((own for own in (package / CONFIGS, package.parent / CONFIGS) if (own / BASE).is_dir()), here)
 
 
 def config_layers(folder: str | Path, kind: str) -> tuple[Path, ...]:
@@ -37,7 +47,8 @@ def config_layers(folder: str | Path, kind: str) -> tuple[Path, ...]:
 def with_bases(arguments: Sequence[str], dataset_option: str = "--data.dataset") -> list[str]:
     """Arguments in which the base of its kind stands before each `--config` file of a dataset's folder.
 
-    A base that is among the files already is not added again. Where a dataset has no file of that kind, its base and
+    A base that is among the files already is not added again. `configs/...` is the program's own folder where there is
+    none here (`found_configs`). Where a dataset has no file of that kind, its base and
     its name take the place of the file. All other arguments stay as they are, and so does their order.
 
     Args:
@@ -45,17 +56,19 @@ def with_bases(arguments: Sequence[str], dataset_option: str = "--data.dataset")
         dataset_option: that names the dataset.
     """
     files = list(_config_files(arguments))
-    given = {_identity(file) for _, file, _ in files}
+    given = {_identity(_shipped(file)) for _, file, _ in files}
     found: list[str] = []
     place = 0
     for start, file, end in files:
         found += arguments[place:start]
-        base, place = _base_of(file), end
+        own = _shipped(file)
+        base, place = _base_of(own), end
         if base is not None and _identity(base) not in given:
             found += ["--config", base]
             given.add(_identity(base))
-        there = base is None or os.path.isfile(os.path.expanduser(file))
-        found += arguments[start:end] if there else _names_dataset(file, dataset_option)
+        there = base is None or os.path.isfile(os.path.expanduser(own))
+        as_given = arguments[start:end] if own == file else ["--config", own]
+        found += as_given if there else _names_dataset(file, dataset_option)
     return [*found, *arguments[place:]]
 
 
@@ -95,6 +108,15 @@ def _base_of(file: str) -> str | None:
 def _names_dataset(file: str, option: str) -> list[str]:
     dataset = os.path.basename(os.path.dirname(os.path.abspath(os.path.expanduser(file))))
     return [] if dataset == OWN else [option, dataset]
+
+
+def _shipped(file: str) -> str:
+    """The file of the program's own that a path such as configs/actor/wide.yaml means, where this folder has none."""
+    first, _, rest = os.path.normpath(file).partition(os.sep)
+    folder = found_configs()
+    if first != CONFIGS or str(folder) == CONFIGS or os.path.exists(file):
+        return file
+    return os.path.join(folder, rest)
 
 
 def _identity(file: str) -> str:

@@ -1,5 +1,7 @@
 """Where a graph comes from: raw files that are fetched, parsed and cached, or a generator."""
 
+import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +42,18 @@ class RawFiles:
     def load(self, data_dir: Path) -> GraphTensors:
         """Read the cache; if there is none, fetch what is missing and parse, under a lock.
 
+        A folder that has all raw files may be one that can't be written: the cache then goes to the user's own.
         Raises DatasetError for raw files that can't be had or can't be parsed, and for a folder that
         can't be written.
         """
         home = data_dir / self.folder
-        if (graph := self._cached(home)) is None:
-            with scratch_folder(home) as scratch:
-                if (graph := self._cached(home)) is None:  # no other process has made it meanwhile
-                    graph = self._prepare(home, scratch)
+        place = home
+        if (graph := self._cached(home, place)) is None:
+            if home.is_dir() and not os.access(home, os.W_OK) and not missing_files(self.files, home / self.raw):
+                place = _own_cache(home)
+            with scratch_folder(place) as scratch:
+                if (graph := self._cached(home, place)) is None:  # no other process has made it meanwhile
+                    graph = self._prepare(home, place, scratch)
         return graph
 
     def by_hand(self, data_dir: Path) -> str:
@@ -56,7 +62,7 @@ class RawFiles:
     def _wanted(self, raw: Path) -> str:
         return "\n".join(f"  {url or self.origin}  as  {raw / name}" for name, url in self.files.items())
 
-    def _prepare(self, home: Path, scratch: Path) -> GraphTensors:
+    def _prepare(self, home: Path, place: Path, scratch: Path) -> GraphTensors:
         raw = home / self.raw
         if missing_files(self.files, raw) and self.origin:
             raise DatasetError(f"a raw file is missing and only a person can fetch it:\n{self._wanted(raw)}")
@@ -64,13 +70,13 @@ class RawFiles:
         stamp = raw_stamp(self.files, raw)
         graph = self._parse(raw, scratch)
         try:
-            write_cache(graph, self._cache_file(home), stamp, scratch)
+            write_cache(graph, self._cache_file(place), stamp, scratch)
         except OSError as error:
             raise DatasetError(
-                f"the parsed graph could not be written to {self._cache_file(home)} ({error}): make room or "
+                f"the parsed graph could not be written to {self._cache_file(place)} ({error}): make room or "
                 "choose another data_dir"
             ) from error
-        return self._cached(home) or graph
+        return self._cached(home, place) or graph
 
     def _parse(self, raw: Path, scratch: Path) -> GraphTensors:
         try:
@@ -84,11 +90,18 @@ class RawFiles:
                 f"If one of {names} is damaged or of another version, delete it and load again"
             ) from error
 
-    def _cached(self, home: Path) -> GraphTensors | None:
-        return read_cache(self._cache_file(home), raw_stamp(self.files, home / self.raw))
+    def _cached(self, home: Path, place: Path) -> GraphTensors | None:
+        return read_cache(self._cache_file(place), raw_stamp(self.files, home / self.raw))
 
-    def _cache_file(self, home: Path) -> Path:
-        return home / "processed" / f"{FORMAT}.safetensors"
+    def _cache_file(self, place: Path) -> Path:
+        return place / "processed" / f"{FORMAT}.safetensors"
+
+
+def _own_cache(home: Path) -> Path:
+    """The user's folder for what belongs to `home` and can't be written there."""
+    import pooch
+
+    return Path(pooch.os_cache("spx"), "datasets", hashlib.sha256(str(home).encode()).hexdigest()[:16])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from spx.configurations import BASE, OVERLAYS, config_layers
+from spx.configurations import BASE, OVERLAYS, config_layers, found_configs
 from spx.dataset_names import OWN, PUBLISHED, is_path, run_name
 from spx.errors import ConfigError
 
@@ -30,7 +30,7 @@ class Study:
         protocol: split protocol, "public" or "paper".
         config: stage 2's configuration, a file of that folder or of `configs_dir`/base without `.yaml`.
         overlay: name in `configs_dir`/overlays, or none.
-        data_dir, runs_dir, configs_dir: folders.
+        data_dir, runs_dir, configs_dir: folders; of the last `spx.configurations.found_configs`.
         extra: further arguments of both stages' `spx fit`.
         extra_estimator, extra_wide: of one stage's.
     """
@@ -47,6 +47,9 @@ class Study:
     extra: tuple[str, ...] = ()
     extra_estimator: tuple[str, ...] = ()
     extra_wide: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "configs_dir", str(found_configs(self.configs_dir)))
 
     @property
     def name(self) -> str:
@@ -217,7 +220,7 @@ def _overlay_files(study: Study, kind: str) -> tuple[Path, ...]:
 
 def _unknown(what: str, name: str, known: list[str], place: str | Path | None = None) -> str:
     if not known:
-        return f"There is no {what} '{name}': none in {place}. Run from the project's folder, or give --configs_dir."
+        return f"There is no {what} '{name}': none in {place}. Give another --configs_dir."
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
     where = "" if place is None else f" in {place}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spx.arguments import CommandParser
-from spx.configurations import BASE, config_layers
+from spx.configurations import BASE, config_layers, found_configs
 from spx.dataset_names import OWN, is_path
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
@@ -27,11 +27,11 @@ def check_main(argv: Sequence[str] | None = None) -> None:
         SpxError: the graph can't be used, and why.
     """
     settings = _parser().parse_args(argv)
-    configs = Path(settings.configs_dir) / (OWN if is_path(settings.dataset) else settings.dataset)
+    configs = found_configs(settings.configs_dir) / (OWN if is_path(settings.dataset) else settings.dataset)
     if not settings.facts and not all(config_layers(configs, stage) for stage in (ESTIMATOR, WIDE)):
         raise ConfigError(
-            f"There are no configurations to try, neither in {configs} nor in {configs.parent / BASE}. Run from the "
-            "project's folder, give --configs_dir, or leave the trial out: --facts."
+            f"There are no configurations to try, neither in {configs} nor in {configs.parent / BASE}. "
+            "Give --configs_dir, or leave the trial out: --facts."
         )
     extra = shlex.split(settings.extra)
     for_data = _data_arguments(extra)

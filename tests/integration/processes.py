@@ -59,9 +59,9 @@ def run_spx_on_ranks(ranks: int, *arguments: object, cwd: Path | str = ".") -> l
         return list(pool.map(lambda environment: run_forked(command, environment, cwd), environments))
 
 
-def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess:
-    """Run some lines of Python to their end."""
-    return run_forked(["-c", code, *map(str, arguments)], ENVIRONMENT)
+def run_python(code: str, *arguments: object, cwd: Path | str = ".") -> subprocess.CompletedProcess:
+    """Run some lines of Python to their end, in the folder `cwd`."""
+    return run_forked(["-c", code, *map(str, arguments)], ENVIRONMENT, cwd)
 
 
 def start_spx(*arguments: object, **settings: object) -> subprocess.Popen:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spx.configurations import config_layers, with_bases
+from spx.configurations import config_layers, found_configs, with_bases
 from spx.dataset_names import PUBLISHED
 
 FILES = (
@@ -106,3 +106,17 @@ def test_layers_are_the_files_that_there_are(folder: Path) -> None:
     assert config_layers("configs/cora", "gcn") == (Path("configs/base/gcn.yaml"),)
     assert config_layers("configs/actor", "other") == (Path("configs/actor/other.yaml"),)
     assert config_layers("configs/actor", "none") == ()
+
+
+def test_where_there_are_none_here_the_program_s_own_are_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = found_configs()
+    assert (own / "base" / "wide.yaml").is_file()
+    base, actor = (["--config", str(own / name / "wide.yaml")] for name in ("base", "actor"))
+    assert with_bases(["fit", "--config", ACTOR]) == ["fit", *base, *actor]
+    assert with_bases([f"--config={BASE}"]) == base
+    (tmp_path / "configs" / "actor").mkdir(parents=True)
+    assert found_configs() == own, "a folder of that name without bases"
+    (tmp_path / ACTOR).write_text("{}\n")
+    assert with_bases(["--config", ACTOR])[-2:] == ["--config", ACTOR], "a file that is there is meant"
+    assert found_configs("elsewhere") == Path("elsewhere")

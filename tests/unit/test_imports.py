@@ -75,8 +75,8 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
         ("analysis", {"analysis", "nn", "graph", "kernels", "errors", "files"}),
         (
             "inference",
-            {"inference", "training", "data", "nn", "graph", "datasets", "run_folder", "naming", "errors", "files"}
-            | {"torch_files", "signatures", "arguments"},
+            {"inference", "training", "data", "nn", "graph", "datasets", "run_folder", "dataset_names", "errors"}
+            | {"files", "torch_files", "signatures", "arguments"},
         ),
     ],
 )

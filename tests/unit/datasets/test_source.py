@@ -208,3 +208,21 @@ def test_two_loads_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "parsed").read_text() == "once\n", "the second one takes the first one's work"
     expected = split_fingerprint(load_dataset("minesweeper", tmp_path))
     assert [output.strip() for output, _ in outputs] == [expected, expected]
+
+
+def test_of_raw_files_that_lie_where_nothing_can_be_written_the_cache_goes_to_the_user_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_heterophilous(tmp_path / "data")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    access = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, mode: access(path, mode) and not (mode == os.W_OK and Path(path) == home)
+    )
+    home = tmp_path / "data" / HOME
+    before = sorted(home.rglob("*"))
+    first = load_dataset("minesweeper", tmp_path / "data")
+    assert sorted(home.rglob("*")) == before
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+    no_parsing(monkeypatch)
+    assert split_fingerprint(load_dataset("minesweeper", tmp_path / "data")) == split_fingerprint(first)
