@@ -38,6 +38,7 @@ ALL = "all"
 COVERED = 0.9
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 20
+BASELINES = ("uniform", "random", "shuffled")
 TYPE_NAMES = tuple(edge_type.name.lower() for edge_type in EdgeType)
 KINDS_OF_NEIGHBOURS = {ALL: (EdgeType.GRAPH, EdgeType.EXPANDER), "graph": (0,), "expander": (1,)}
 
@@ -157,7 +158,7 @@ def _layers(graph: AttentionGraph, network: Network) -> Iterator[Row]:
 
 
 def _baselines(graph: AttentionGraph, scores: Tensor) -> Iterator[Row]:
-    for name in ("uniform", "random", "shuffled"):
+    for name in BASELINES:
         value = getattr(distance, f"distance_to_{name}")(graph, scores).nanmean()
         yield {"baseline": name, "value": float(value)}
 
