@@ -53,22 +53,18 @@ def arguments_of(argv: Sequence[str]) -> list[str]:
 
 def gathered(argv: Sequence[str]) -> list[str]:
     """The arguments with the words that follow an option of `LISTS` made one list: --widths 4 8 as --widths [4,8]."""
-    arguments: list[str] = []
-    words: list[str] | None = None
+    groups: list[list[str]] = [[]]
     for argument in argv:
-        if words is not None and not argument.startswith("--"):
-            words.append(argument)
-            continue
-        arguments += _closed(words)
-        words = [] if argument in LISTS else None
-        arguments.append(argument)
-    return arguments + _closed(words)
+        if argument.startswith("--"):
+            groups.append([])
+        groups[-1].append(argument)
+    return [word for group in groups for word in _one_list(*group)]
 
 
-def _closed(words: list[str] | None) -> list[str]:
-    if not words or words[0].startswith("["):
-        return words or []
-    return [json.dumps([int(word) if word.isdigit() else word for word in words])]
+def _one_list(option: str = "", *words: str) -> list[str]:
+    if option not in LISTS or not words or words[0].startswith("["):
+        return [option, *words] if option else []
+    return [option, json.dumps([int(word) if word.isdigit() else word for word in words])]
 
 
 def analyze(study: ScoreStudy) -> Path:
