@@ -1,8 +1,8 @@
 """One way to draw all pictures: grids of panels from tidy rows, which say what stands where."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,10 +16,10 @@ MOST_TICKS = 8
 DOUBLING_MARGIN = 2**0.2
 
 
-def curves(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "Grid") -> None:
+def curves(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
     """Each series' means with their standard deviations, x ticked at its values; without x a line right across."""
-    side_by_side = [name for name, look in looks.items() if look["marker"]]
-    for name, look in looks.items():
+    side_by_side = [name for name, look in grid.looks.items() if look["marker"]]
+    for name, look in grid.looks.items():
         part = points.filter(series=name)
         if part["x"].null_count():
             axis.axhline(part["mean"][0], label=name, **look)
@@ -38,17 +38,17 @@ def curves(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "G
     axis.minorticks_off()
 
 
-def stairs(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "Grid") -> None:
+def stairs(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
     """Each series as the outline of a histogram from 0 to 1; x is a bin's lower end."""
-    for place, (name, look) in enumerate(looks.items()):
+    for place, (name, look) in enumerate(grid.looks.items()):
         part, line = points.filter(series=name), LINES[place % len(LINES)]
         axis.stairs(part["mean"], [*part["x"], 1], color=look["color"], lw=1.6, ls=line, label=name)
     axis.set_xlim(0, 1)
 
 
-def bars(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "Grid") -> None:
+def bars(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
     """A bar for each x, the series one on the other."""
-    for name, look in looks.items():
+    for name, look in grid.looks.items():
         part = points.filter(series=name)
         below = [bar.get_y() + bar.get_height() for bar in axis.containers[-1]] if axis.containers else 0
         axis.bar(part["x"], part["mean"], 0.75, below, edgecolor="white", lw=0.4, label=name, **look)
@@ -56,8 +56,9 @@ def bars(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "Gri
     axis.grid(False, axis="x")
 
 
-def matrix(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "Grid") -> None:
+def matrix(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
     """Series down, x across, the means as colours with their numbers written in."""
+    looks = grid.looks
     found = {(series, x): mean for series, x, mean in points.select("series", "x", "mean").iter_rows()}
     values = [[found.get((down, across), float("nan")) for across in looks] for down in looks]
     highest = grid.points["mean"].max()
@@ -70,18 +71,18 @@ def matrix(axis: Axes, points: pl.DataFrame, looks: Mapping[str, Look], grid: "G
             axis.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=7.5)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Grid:
     """Panels of one kind.
 
     Args:
-        data: rows with the columns series (the label of a curve; one with a leading "_" isn't in the legend), x and y.
-            Those of one panel, series and x are averaged: over seeds, or over pairs of networks. Without x: a line
-            right across. Rows without a finite y are left out.
+        parts: rows to draw, each with the label of its curve (a word, or a column of them; one with a leading "_" isn't
+            in the legend), x, y, and the curve's look (for a column of labels: looks by label). Those of one panel,
+            label and x are averaged: over seeds, or over pairs of networks. x None: a line right across. Rows without
+            a finite y are left out. Curves without a look are ordered, and look so.
         x, y: labels of the axes, with units.
         rows: column with a panel down for each of its values, "graph" or none.
         columns: the same across, "graph" or "layer".
-        looks: of series by label; those that stand in none are ordered, and look so.
         marks: what fills a panel.
         line: between the points of ordered series.
         spread: whether curves with markers show standard deviations.
@@ -92,13 +93,12 @@ class Grid:
         level: a thin line at this y.
     """
 
-    data: pl.DataFrame
+    parts: Sequence[tuple]
     x: str
     y: str
     rows: str | None = None
     columns: str = "graph"
-    looks: Mapping[str, Look] = field(default_factory=dict)
-    marks: Callable[[Axes, pl.DataFrame, Mapping[str, Look], "Grid"], None] = curves
+    marks: Callable[[Axes, pl.DataFrame, "Grid"], None] = curves
     line: str = "-"
     spread: bool = True
     shift: float = 0
@@ -110,10 +110,19 @@ class Grid:
     def __post_init__(self) -> None:
         """Mean and standard deviation (0 of a single value) of y by row, column, series and x."""
         row = pl.lit("") if self.rows is None else pl.col(self.rows)
-        drawn = self.data.select("series", "x", "y", row=row, column=self.columns)
-        drawn = drawn.filter(pl.col("y").is_finite() & ((pl.col("y") > 0) | (not self.log)))
+        self.looks: dict[str, Look] = {}
+        drawn = []
+        for table, series, x, y, *looks in self.parts:
+            if isinstance(series, str):
+                series, looks = pl.lit(series), [{series: each} for each in looks]
+            self.looks |= looks[0] if looks else {}
+            drawn.append(table.select(column=self.columns, row=row, series=series, x=x, y=y))
+        rows = pl.concat(drawn, how="vertical_relaxed").filter(pl.col("y").is_finite())
+        rows = rows.filter(pl.col("y") > 0) if self.log else rows
         mean, std = pl.col("y").mean().alias("mean"), pl.col("y").std().fill_null(0).alias("std")
-        self.points = drawn.group_by("row", "column", "series", "x", maintain_order=True).agg(mean, std)
+        self.points = rows.group_by("row", "column", "series", "x", maintain_order=True).agg(mean, std)
+        ordered = [name for name in self.points["series"].unique(maintain_order=True) if name not in self.looks]
+        self.looks = {**ordered_looks(ordered, self.line), **self.looks}
 
     def values(self, of: str) -> list[Any]:
         """Rows or columns: layers by number, graphs as they come in the tables."""
@@ -122,11 +131,9 @@ class Grid:
 
     def draw(self, axes: Sequence[Sequence[Axes]]) -> None:
         """Fill the axes, a list for each row."""
-        ordered = [name for name in self.points["series"].unique(maintain_order=True) if name not in self.looks]
-        looks = {**ordered_looks(ordered, self.line), **self.looks}
         for row, line in zip(self.values("row"), axes, strict=True):
             for column, axis in zip(self.values("column"), line, strict=True):
-                self.marks(axis, self.points.filter(row=row, column=column), looks, self)
+                self.marks(axis, self.points.filter(row=row, column=column), self)
                 axis.set_title(f"layer {column}" if self.columns == "layer" else graph_name(column))
                 if self.log:
                     axis.set_yscale("log")
