@@ -71,33 +71,25 @@ def score_tables(groups: Sequence[Group], labels: Labels, ks: Sequence[int], res
         rows.setdefault(table, []).extend({**named, **entry} for entry in entries)
 
     for group in groups:
-        known, graph = _Known(group, labels, resistance_nodes), group.graph
+        known = _Known(group, labels, ks, resistance_nodes)
         add("graphs", [known.facts()], graph=group.name)
         add("distances", _pairs(group, distance.mean_energy_distances), graph=group.name)
         add("ranks", _pairs(group, distance.mean_rank_agreements), graph=group.name)
         for network in group.networks:
             named = {"graph": group.name, "width": network.width, "seed": network.seed}
             add("runs", [_run(network)], **named)
-            add("layers", _layers(graph, network), **named)
+            add("layers", _layers(group.graph, network), **named)
             for layer, scores in enumerate(network.scores_LM, start=1):
-                entropy = measures.normalized_entropy(graph, scores)
-                entropy, named["layer"] = entropy[~entropy.isnan()], layer
-                add("baselines", _baselines(graph, scores), **named)
-                add("entropy", [_quantiles(entropy)], **named)
-                add("entropy_histogram", _histogram(entropy), **named)
-                add("topk", _topk(known, scores, ks), **named)
-                add("shares", _shares(known, scores), **named)
-                add("same_class", _same_class(known, scores), **named)
-                add("degrees", _degrees(known, scores), **named)
-                add("structure", _structure(known, scores), **named)
+                for measure in MEASURES:
+                    add(measure.__name__.removeprefix("_"), measure(known, scores), **named, layer=layer)
     return {name: pl.DataFrame(entries, infer_schema_length=None) for name, entries in rows.items() if entries}
 
 
 class _Known:
     """What depends on a group's graph and labels alone, computed once."""
 
-    def __init__(self, group: Group, labels: Labels, resistance_nodes: int):
-        self.graph = graph = group.graph
+    def __init__(self, group: Group, labels: Labels, ks: Sequence[int], resistance_nodes: int):
+        self.graph, self.ks = (graph := group.graph), ks
         self.labels, self.num_classes = labels.y, labels.num_classes if labels.y is not None else 0
         bins = measures.degree_bins(graph.degrees())
         self.lows = torch.where(bins < 0, 0, 1 << bins.clamp(min=0))
@@ -154,27 +146,29 @@ def _layers(graph: AttentionGraph, network: Network) -> Iterator[Row]:
         yield {"layer": a + 1, "other_layer": b + 1, "value": distances[a][b]}
 
 
-def _baselines(graph: AttentionGraph, scores: Tensor) -> Iterator[Row]:
+def _baselines(known: _Known, scores: Tensor) -> Iterator[Row]:
     for name in BASELINES:
-        value = getattr(distance, f"distance_to_{name}")(graph, scores).nanmean()
+        value = getattr(distance, f"distance_to_{name}")(known.graph, scores).nanmean()
         yield {"baseline": name, "value": float(value)}
 
 
-def _quantiles(entropy: Tensor) -> Row:
-    values = pl.Series(entropy.double().numpy())
+def _entropy(known: _Known, scores: Tensor) -> Iterator[Row]:
+    values = pl.Series(measures.normalized_entropy(known.graph, scores).double().numpy()).drop_nans()
     named = {f"q{100 * q:02.0f}": values.quantile(q, "linear") for q in QUANTILES}
-    return {"nodes": len(values), "mean": values.mean(), **named}
+    yield {"nodes": len(values), "mean": values.mean(), **named}
 
 
-def _histogram(entropy: Tensor) -> Iterator[Row]:
-    counts = torch.histc(entropy.clamp(0, 1), HISTOGRAM_BINS, 0, 1) / entropy.numel()
+def _entropy_histogram(known: _Known, scores: Tensor) -> Iterator[Row]:
+    entropy = measures.normalized_entropy(known.graph, scores)
+    entropy = entropy[~entropy.isnan()].clamp(0, 1)
+    counts = torch.histc(entropy, HISTOGRAM_BINS, 0, 1) / entropy.numel()
     for place, share in enumerate(counts.tolist()):
         yield {"low": place / HISTOGRAM_BINS, "high": (place + 1) / HISTOGRAM_BINS, "share": share}
 
 
-def _topk(known: _Known, scores: Tensor, ks: Sequence[int]) -> Iterator[Row]:
+def _topk(known: _Known, scores: Tensor) -> Iterator[Row]:
     mean, covered = pl.col("mass").mean(), (pl.col("mass") >= COVERED).mean().alias("covered")
-    for k, mass in zip(ks, measures.top_k_mass(known.graph, scores, ks).unbind(1), strict=True):
+    for k, mass in zip(known.ks, measures.top_k_mass(known.graph, scores, known.ks).unbind(1), strict=True):
         nodes = pl.DataFrame({"degree_low": known.lows.numpy(), "mass": mass.numpy()}).filter(pl.col("degree_low") > 0)
         for each in (nodes.with_columns(degree_low=pl.lit(0, pl.Int64)), nodes):
             means = each.group_by("degree_low").agg(pl.len().cast(pl.Int64).alias("nodes"), mean, covered)
@@ -217,6 +211,10 @@ def _structure(known: _Known, scores: Tensor) -> Iterator[Row]:
         agreement = distance.rank_agreement(known.graph, scores, values)
         if nodes := int((~agreement.isnan()).sum()):
             yield {"property": name, "nodes": nodes, "agreement": float(agreement.nanmean())}
+
+
+MEASURES = (_baselines, _entropy, _entropy_histogram, _topk, _shares, _same_class, _degrees, _structure)
+"""Each gives the rows of the table of its name, of one network's scores in one layer."""
 
 
 def degree_span(low: int) -> str:
