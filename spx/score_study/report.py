@@ -40,16 +40,14 @@ def write_report(
         loader=jinja2.PackageLoader("spx.score_study", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"cell": _cell, "number": number, "graph_name": graph_name, "repr": repr}
-    images = {name: (path.parent / FIGURES / f"{name}.svg").read_bytes() for name in pictures}
+    images = {name: base64.b64encode((path.parent / FIGURES / f"{name}.svg").read_bytes()) for name in pictures}
     page = environment.get_template("report.html.jinja").render(
         title=title,
         facts=facts,
         claims=claims,
         classes=VERDICT_CLASSES,
-        pictures=[
-            {**PICTURES[name]._asdict(), "name": name, "image": base64.b64encode(image).decode()}
-            for name, image in images.items()
-        ],
+        pictures={name: PICTURES[name] for name in pictures},
+        images={name: image.decode() for name, image in images.items()},
         figures=FIGURES,
         tables=tables,
         networks=_networks(tables["runs"]),

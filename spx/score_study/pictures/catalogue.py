@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -34,44 +34,40 @@ class Picture(NamedTuple):
     """What a picture shows and how it is drawn.
 
     Args:
+        grids: of panels, from the tables. Its docstring is the caption: what is shown, with units.
         claim: key of the claim that it belongs to (`spx.score_study.claims`), or none.
         title: a few words.
-        caption: what is shown, with units.
-        draw: from the tables; None where they don't hold its data.
-    """
-
-    claim: str
-    title: str
-    caption: str
-    draw: Callable[[Tables], Figure | None]
-
-
-PICTURES: dict[str, Picture] = {}
-
-
-def picture(
-    claim: str, title: str, source: str, several: str = "", height: float = 2.1, legend: str | None = None
-) -> Callable:
-    """Enter a function from the tables to grids of panels as a picture.
-
-    Args:
-        claim, title: see `Picture`.
         source: table without which there is nothing to draw.
         several: "width" or "layer", where there must be two of them.
         height: of a row of panels, in inches.
         legend: its title.
     """
 
-    def enter(grids: Callable[[Tables], list[Grid]]) -> Callable[[Tables], list[Grid]]:
-        def draw(tables: Tables) -> Figure | None:
-            if source not in tables or (several and tables["baselines"][several].n_unique() < 2):
-                return None
-            return draw_grids(grids(tables), height, legend)
+    grids: Callable[[Tables], list[Grid]]
+    claim: str
+    title: str
+    source: str
+    several: str = ""
+    height: float = 2.1
+    legend: str | None = None
 
-        PICTURES[grids.__name__] = Picture(claim, title, " ".join((grids.__doc__ or "").split()), draw)
-        return grids
+    @property
+    def caption(self) -> str:
+        return " ".join((self.grids.__doc__ or "").split())
 
-    return enter
+    def draw(self, tables: Tables) -> Figure | None:
+        """None where the tables don't hold its data."""
+        if self.source not in tables or (self.several and tables["baselines"][self.several].n_unique() < 2):
+            return None
+        return draw_grids(self.grids(tables), self.height, self.legend)
+
+
+PICTURES: dict[str, Picture] = {}
+
+
+def picture(*about: str, **more: Any) -> Callable:
+    """Enter a function as the picture of its name; the arguments are those of `Picture`."""
+    return lambda grids: PICTURES.setdefault(grids.__name__, Picture(grids, *about, **more)).grids
 
 
 def to_widest(tables: Tables, name: str) -> pl.DataFrame:
