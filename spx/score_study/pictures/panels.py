@@ -17,20 +17,21 @@ DOUBLING_MARGIN = 2**0.2
 
 
 def curves(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
-    """Each series' means with their standard deviations, x ticked at its values; without x a line right across."""
-    side_by_side = [name for name, look in grid.looks.items() if look["marker"]]
+    """Each series' means with their standard deviations, all x of the grid as ticks; without x a line right across."""
+    places = {name: place for place, name in enumerate(name for name, look in grid.looks.items() if look["marker"])}
+    middle = (len(places) - 1) / 2
     for name, look in grid.looks.items():
         part = points.filter(series=name)
         if part["x"].null_count():
             axis.axhline(part["mean"][0], label=name, **look)
         elif not part.is_empty():
-            x = part["x"] + (grid.shift * (side_by_side.index(name) - (len(side_by_side) - 1) / 2) if grid.shift else 0)
+            x = part["x"] + grid.shift * (places.get(name, middle) - middle)
             spread = part["std"] if grid.spread and look["marker"] else None
             axis.errorbar(x, part["mean"], spread, label=name, **look)
     if grid.level is not None:
         axis.axhline(grid.level, color=BLACK, lw=0.8)
-    ticks = points["x"].drop_nulls().unique().sort().to_list()
-    if grid.doubling:
+    ticks = grid.points["x"].drop_nulls().unique().sort().to_list()  # alike in all panels
+    if grid.doubling and ticks:
         axis.set_xscale("log", base=2)
         axis.set_xlim(ticks[0] / DOUBLING_MARGIN, ticks[-1] * DOUBLING_MARGIN)
     ticks = ticks[:: 1 + len(ticks) // (MOST_TICKS + 1)]
