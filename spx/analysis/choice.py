@@ -6,7 +6,6 @@ output on the whole graph, all heads side by side; from 0, without a unit; 1 is 
 """
 
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -182,7 +181,9 @@ def expected_error(graph: AttentionGraph, view: LayerView, proposal: Tensor, ks:
 
 def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Exponent s of the power law y = c x^s through the points, by least squares of the logarithms; nan without two."""
-    points = [(math.log(a), math.log(b)) for a, b in zip(x, y, strict=True) if a > 0 and b > 0 and math.isfinite(b)]
-    if len({log_x for log_x, _ in points}) < 2:
+    points = torch.tensor([(a, b) for a, b in zip(x, y, strict=True) if a > 0 and b > 0 and math.isfinite(b)]).double()
+    if len(points) < 2 or points[:, 0].unique().numel() < 2:
         return math.nan
-    return statistics.linear_regression(*zip(*points, strict=True)).slope
+    log_x, log_y = points.log().unbind(1)
+    centred = log_x - log_x.mean()
+    return float((centred * (log_y - log_y.mean())).sum() / centred.square().sum())
