@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spx.analysis.row_ranges import ranges_of
+from spx.analysis.row_ranges import RowRange, per_row, ranges_of
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable, SamplerName, sample_neighbors
 from spx.graph.segments import segment_sum
@@ -110,11 +110,11 @@ def replaced_error(graph: AttentionGraph, view: LayerView, scores: Tensor) -> fl
     """
     values = view.attention.values(view.x).double()
     scores = scores[:, None] if scores.dim() == 1 else scores
-    parts = []
-    for part in ranges_of(graph, chunk_edges=1 << 19):
-        gathered = values[graph.source[part.edges].long()]
-        parts.append(segment_sum(scores[part.edges].double().unsqueeze(-1) * gathered, part.indptr))
-    return relative_error(torch.cat(parts).flatten(1), view.out)
+
+    def of_range(part: RowRange, q: Tensor, source: Tensor) -> Tensor:
+        return segment_sum(q.double().unsqueeze(-1) * values[source.long()], part.indptr)
+
+    return relative_error(per_row(graph, of_range, scores, graph.source, chunk_edges=1 << 19).flatten(1), view.out)
 
 
 def random_projection(head_width: int, width: int, seed: int) -> Tensor:
@@ -143,14 +143,14 @@ def projected_weights(graph: AttentionGraph, view: LayerView, projection: Tensor
     )
     bias, query = attention.edge_bias(view.edge_embedding), query @ projection / math.sqrt(query.shape[-1])
     typed_key = ((key[:, None] * scale) @ projection).flatten(0, 1)  # [N * 3, H, d]
-    parts = []
-    for part in ranges_of(graph, chunk_edges=1 << 18):
-        rows, types = part.of_edge(), graph.edge_type[part.edges].long()
-        of_source = typed_key[graph.source[part.edges].long() * NUM_EDGE_TYPES + types]
-        logits = (query[part.rows][rows] * of_source).sum(-1) + bias[types]
+
+    def of_range(part: RowRange, source: Tensor, types: Tensor) -> Tensor:
+        rows, types = part.of_edge(), types.long()
+        logits = (query[part.rows][rows] * typed_key[source.long() * NUM_EDGE_TYPES + types]).sum(-1) + bias[types]
         mass = (logits / view.temperature).clamp(-SCORE_BOUND, SCORE_BOUND).exp()
-        parts.append(mass / segment_sum(mass, part.indptr)[rows])
-    return torch.cat(parts)
+        return mass / segment_sum(mass, part.indptr)[rows]
+
+    return per_row(graph, of_range, graph.source, graph.edge_type, chunk_edges=1 << 18)
 
 
 @torch.no_grad()

@@ -76,11 +76,7 @@ def distance_to_shuffled(graph: AttentionGraph, p: Tensor) -> Tensor:
 
 def row_ranks(graph: AttentionGraph, values: Tensor) -> Tensor:
     """Rank of each edge among its row's, from 0 for the smallest; equal values share their mean rank: [M] float64."""
-    check_edges(graph, values)
-    ranks = torch.empty(graph.num_edges, dtype=torch.float64, device=values.device)
-    for part in ranges_of(graph):
-        ranks[part.edges] = _ranks(part, values[part.edges])
-    return ranks
+    return per_row(graph, _ranks, values)
 
 
 def rank_agreement(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:

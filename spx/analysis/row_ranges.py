@@ -40,12 +40,13 @@ def ranges_of(graph: AttentionGraph, chunk_edges: int = CHUNK_EDGES) -> Iterator
         yield RowRange(slice(start, stop), slice(first, last), graph.indptr[start : stop + 1] - first)
 
 
-def per_row(graph: AttentionGraph, function: Callable[..., Tensor], *of_edges: Tensor) -> Tensor:
+def per_row(graph: AttentionGraph, function: Callable[..., Tensor], *of_edges: Tensor, **ranges: int) -> Tensor:
     """Call `function(range, *parts)` for each range of rows, with the ranges' parts of the [M, ...] tensors, and join
-    its answers, one entry a row: [N, ...]."""
+    its answers: [N, ...] of one entry a row, or [M, ...] of one an edge. `ranges` goes to `ranges_of`."""
     for values in of_edges:
         check_edges(graph, values)
-    return torch.cat([function(part, *(values[part.edges] for values in of_edges)) for part in ranges_of(graph)])
+    parts = ranges_of(graph, **ranges)
+    return torch.cat([function(part, *(values[part.edges] for values in of_edges)) for part in parts])
 
 
 def row_sums(graph: AttentionGraph, values: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ NAMES = {
     frozenset({EdgeType.GRAPH, EdgeType.EXPANDER}): "graph and expander",
 }
 
+SAME_IN_ALL = ("dataset", "protocol", "split")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -64,11 +66,6 @@ class Group:
     @property
     def num_layers(self) -> int:
         return self.networks[0].scores_LM.shape[0]
-
-    @property
-    def widest(self) -> list[Network]:
-        """The networks of the greatest width, one a seed: the reference."""
-        return [network for network in self.networks if network.width == self.networks[-1].width]
 
 
 def load_groups(paths: list[Path] | list[str]) -> list[Group]:
@@ -124,12 +121,11 @@ def _score_file(path: Path | str) -> Path:
 
 
 def _check_same_data(first: Path, wanted: ArtifactHeader, path: Path, header: ArtifactHeader) -> None:
-    for name in ("dataset", "protocol", "split", "data_fingerprint"):
-        one, other = getattr(wanted, name), getattr(header, name)
-        if name == "data_fingerprint" and is_older(one) != is_older(other):
-            continue  # each is compared with the data themselves
-        if one != other:
-            what = "graph or labels" if name == "data_fingerprint" else f"{name} {other}, not {one}"
+    told = {each: f"{each} {getattr(header, each)}, not {getattr(wanted, each)}" for each in SAME_IN_ALL}
+    if is_older(wanted.data_fingerprint) == is_older(header.data_fingerprint):  # else each is compared with the data
+        told["data_fingerprint"] = "graph or labels"
+    for name, what in told.items():
+        if getattr(wanted, name) != getattr(header, name):
             raise ArtifactError(
                 f"{path} was made for other data than {first}: {what}. Analyse score files of one dataset and split."
             )

@@ -39,33 +39,29 @@ def write_board(folder: Path, tables: Tables, claims: list[Claim], pictures: dic
             for name, value in claim.numbers.items():
                 writer.add_scalar(_tag("claims", claim.key, claim.graph, name), value, 0)
         for name, file in pictures.items():
-            writer.add_image(
-                _tag(PICTURES[name].claim or "structure", name), imread(file)[..., :3], 0, dataformats="HWC"
-            )
+            tag = _tag(PICTURES[name].claim or "structure", name)
+            writer.add_image(tag, imread(file)[..., :3], 0, dataformats="HWC")
         lines = [f"**{claim.title}** ({claim.graph}): *{claim.verdict}*. {claim.text}" for claim in claims]
         writer.add_text("claims", "\n\n".join(lines), 0)
 
 
 def scalars(tables: Tables) -> Iterator[tuple[str, int, float]]:
-    """Tag, step and value of every curve."""
+    """Tag, step and value of every curve: means over seeds, or pairs of networks."""
     widest = tables["baselines"]["width"].max()
-    for name, table in (("distance_to_widest", "distances"), ("rank_agreement", "ranks")):
+    for name, table, by, step, value, where in (
+        ("distance_to_widest", "distances", "graph", "width", "value", {"other_width": widest}),
+        ("rank_agreement", "ranks", "graph", "width", "value", {"other_width": widest}),
+        ("entropy", "entropy", "graph", "width", "mean", {}),
+        ("share_of_graph_edges", "shares", "graph", "width", "share", {"class": ALL, "edge_type": "graph"}),
+        ("top_k_mass", "topk", "graph", "k", "mass", {"degrees": ALL, "width": widest}),
+        ("mass_kept", "mass_kept", "sampler", "k", "mass", {}),
+        ("output_error", "output_error", "sampler", "k", "error", {}),
+    ):
         if table in tables:
-            yield from _curves(name, tables[table].filter(pl.col("other_width") == widest), "graph", "width", "value")
-    yield from _curves("entropy", tables["entropy"], "graph", "width", "mean")
-    shares = tables["shares"].filter((pl.col("class") == ALL) & (pl.col("edge_type") == "graph"))
-    yield from _curves("share_of_graph_edges", shares, "graph", "width", "share")
-    topk = tables["topk"].filter((pl.col("degrees") == ALL) & (pl.col("width") == widest))
-    yield from _curves("top_k_mass", topk, "graph", "k", "mass")
-    for name, column in (("mass_kept", "mass"), ("output_error", "error")):
-        if name in tables:
-            yield from _curves(name, tables[name], "sampler", "k", column)
-
-
-def _curves(name: str, table: pl.DataFrame, by: str, step: str, value: str) -> Iterator[tuple[str, int, float]]:
-    means = table.drop_nans(value).group_by(by, "layer", step).agg(pl.col(value).mean()).sort(by, "layer", step)
-    for group, layer, at, mean in means.select(by, "layer", step, value).iter_rows():
-        yield _tag(name, group, f"layer_{layer}"), at, mean
+            rows = tables[table].filter(**where).drop_nans(value)
+            means = rows.group_by(by, "layer", step).agg(pl.col(value).mean()).sort(by, "layer", step)
+            for group, layer, at, mean in means.select(by, "layer", step, value).iter_rows():
+                yield _tag(name, group, f"layer_{layer}"), at, mean
 
 
 def _tag(*parts: str) -> str:

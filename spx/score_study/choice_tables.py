@@ -14,6 +14,7 @@ and "own", which draws by the wide network's own scores, the best that an estima
 """
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -52,49 +53,36 @@ def choice_tables(
         ks: numbers of sampled edges.
         draws: random draws that are averaged over.
     """
-    names = ("agreement", "mass_kept", "output_error", "replaced_error", "projected_error")
-    rows: dict[str, list[Row]] = {name: [] for name in names}
+    rows: dict[str, list[Row]] = defaultdict(list)
     widths = sorted({each.width for each in networks})
     num_layers = networks[0].scores_LM.shape[0]
     for layer, view in zip(range(1, num_layers + 1), choice.layer_views(network, x, graph)):  # noqa: B905
-        own, uniform = view.scores(), uniform_weights(graph)
-        rows["agreement"] += [{"layer": layer, **_agreement(graph, each, layer, own)} for each in networks]
-        for width, draw in itertools.product(widths, range(draws)):
-            error = _projected(graph, view, width, draw)
-            rows["projected_error"].append({"layer": layer, "width": width, "draw": draw, "error": error})
-        for sampler, scores, whose in _choosers(networks, layer, own):
+        own = view.scores()
+        choosers = [("uniform", NOBODY, uniform_weights(graph)), ("own", NOBODY, own)]
+        for each in networks:
+            scores, whose = each.scores_LM[layer - 1], {"width": each.width, "seed": each.seed}
+            choosers += [("attention", whose, scores), ("top", whose, scores)]
+            rows["agreement"].append({"layer": layer, **whose, **_agreement(graph, scores, own)})
+        for sampler, whose, scores in choosers:
             named = {"layer": layer, "sampler": sampler, **whose}
-            proposal = uniform if scores is None else scores
-            expected = [None] * len(ks) if sampler == "top" else choice.expected_error(graph, view, proposal, ks)
+            expected = [None] * len(ks) if sampler == "top" else choice.expected_error(graph, view, scores, ks)
             for k, by_theory in zip(ks, expected, strict=True):
                 kept, error = _sampled(graph, view, own, scores, k, "attention" if sampler == "own" else sampler, draws)
                 rows["mass_kept"].append({**named, "k": k, "mass": kept})
                 rows["output_error"].append({**named, "k": k, "error": error, "expected": by_theory})
             if sampler in ("attention", "uniform"):
-                rows["replaced_error"].append({**named, "error": choice.replaced_error(graph, view, proposal)})
+                rows["replaced_error"].append({**named, "error": choice.replaced_error(graph, view, scores)})
+        for width, draw in itertools.product(widths, range(draws)):
+            error = _projected(graph, view, width, draw)
+            rows["projected_error"].append({"layer": layer, "width": width, "draw": draw, "error": error})
     tables = {name: pl.DataFrame(entries, infer_schema_length=None) for name, entries in rows.items()}
     return tables | {"slopes": pl.DataFrame(list(_slopes(tables, float(graph.degrees().double().mean()))))}
 
 
-def _choosers(
-    networks: Sequence[Network], layer: int, own: Tensor
-) -> Iterator[tuple[str, Tensor | None, dict[str, int]]]:
-    yield "uniform", None, NOBODY
-    yield "own", own, NOBODY
-    for network in networks:
-        whose = {"width": network.width, "seed": network.seed}
-        for sampler in ("attention", "top"):
-            yield sampler, network.scores_LM[layer - 1], whose
-
-
-def _agreement(graph: AttentionGraph, network: Network, layer: int, own: Tensor) -> Row:
-    scores = network.scores_LM[layer - 1]
-    ranks, apart = rank_agreement(graph, scores, own), energy_distance(graph, scores, own)
+def _agreement(graph: AttentionGraph, scores: Tensor, own: Tensor) -> dict[str, float]:
     return {
-        "width": network.width,
-        "seed": network.seed,
-        "ranks": float(ranks.nanmean()),
-        "distance": float(apart.nanmean()),
+        "ranks": float(rank_agreement(graph, scores, own).nanmean()),
+        "distance": float(energy_distance(graph, scores, own).nanmean()),
         "uniform_distance": float(distance_to_uniform(graph, own).nanmean()),
     }
 
@@ -105,7 +93,9 @@ def _projected(graph: AttentionGraph, view: choice.LayerView, width: int, draw: 
     return choice.replaced_error(graph, view, choice.projected_weights(graph, view, projection))
 
 
-def _sampled(graph, view, own: Tensor, scores: Tensor | None, k: int, sampler: str, draws: int) -> tuple[float, float]:
+def _sampled(
+    graph: AttentionGraph, view: choice.LayerView, own: Tensor, scores: Tensor, k: int, sampler: str, draws: int
+) -> tuple[float, float]:
     """Attention kept and error of the output, the error's mean square over the draws under its root."""
     repeats = 1 if sampler == "top" else draws
     kept, square = 0.0, 0.0
@@ -120,15 +110,16 @@ def _slopes(tables: dict[str, pl.DataFrame], mean_degree: float) -> Iterator[Row
     """Power laws through the means over estimators: in K below half the mean degree, where no row is whole, and in
     width."""
     errors = tables["output_error"].filter(pl.col("k") <= mean_degree / 2)
-    for (layer, sampler), part in errors.group_by("layer", "sampler", maintain_order=True):
-        means = part.group_by("k", maintain_order=True).agg(pl.col("error", "expected").mean())
-        for quantity in ("error", "expected"):
-            if means[quantity].null_count() == 0:
-                named = {"layer": layer, "against": "k", "sampler": sampler, "quantity": quantity}
-                yield {**named, "slope": choice.log_slope(means["k"], means[quantity]), "predicted": PREDICTED_SLOPE}
-    replaced = tables["replaced_error"].filter(pl.col("sampler") == "attention")
-    for quantity, table in (("replaced", replaced), ("projected", tables["projected_error"])):
-        for (layer,), part in table.group_by("layer", maintain_order=True):
-            means = part.group_by("width", maintain_order=True).agg(pl.col("error").mean())
-            named = {"layer": layer, "against": "width", "sampler": "attention", "quantity": quantity}
-            yield {**named, "slope": choice.log_slope(means["width"], means["error"]), "predicted": PREDICTED_SLOPE}
+    replaced = tables["replaced_error"].filter(sampler="attention").rename({"error": "replaced"})
+    projected = tables["projected_error"].select("layer", "width", sampler=pl.lit("attention"), projected="error")
+    for table, against, quantities in (
+        (errors, "k", ("error", "expected")),
+        (replaced, "width", ("replaced",)),
+        (projected, "width", ("projected",)),
+    ):
+        for (layer, sampler), part in table.group_by("layer", "sampler", maintain_order=True):
+            means = part.group_by(against, maintain_order=True).agg(pl.col(quantities).mean())
+            for quantity in (each for each in quantities if not means[each].null_count()):
+                named = {"layer": layer, "against": against, "sampler": sampler, "quantity": quantity}
+                slope = choice.log_slope(means[against], means[quantity])
+                yield {**named, "slope": slope, "predicted": PREDICTED_SLOPE}

@@ -53,22 +53,18 @@ def arguments_of(argv: Sequence[str]) -> list[str]:
 
 def gathered(argv: Sequence[str]) -> list[str]:
     """The arguments with the words that follow an option of `LISTS` made one list: --widths 4 8 as --widths [4,8]."""
-    arguments: list[str] = []
-    words: list[str] | None = None
+    groups: list[list[str]] = [[]]
     for argument in argv:
-        if words is not None and not argument.startswith("--"):
-            words.append(argument)
-            continue
-        arguments += _closed(words)
-        words = [] if argument in LISTS else None
-        arguments.append(argument)
-    return arguments + _closed(words)
+        if argument.startswith("--"):
+            groups.append([])
+        groups[-1].append(argument)
+    return [word for group in groups for word in _one_list(*group)]
 
 
-def _closed(words: list[str] | None) -> list[str]:
-    if not words or words[0].startswith("["):
-        return words or []
-    return [json.dumps([int(word) if word.isdigit() else word for word in words])]
+def _one_list(option: str = "", *words: str) -> list[str]:
+    if option not in LISTS or not words or words[0].startswith("["):
+        return [option, *words] if option else []
+    return [option, json.dumps([int(word) if word.isdigit() else word for word in words])]
 
 
 def analyze(study: ScoreStudy) -> Path:
@@ -90,8 +86,7 @@ def analyze(study: ScoreStudy) -> Path:
     data = AugmentedGraphData(**_data_settings(study, header))
     check_data(groups, data)
     print(f"Measuring {sum(len(group.networks) for group in groups)} networks on {data.dataset_name}", flush=True)
-    several_labels = data.task == "multilabel"
-    labels = Labels(None if several_labels else data.dataset.y, data.num_outputs)
+    labels = Labels(None if data.task == "multilabel" else data.dataset.y, data.num_outputs)
     tables = score_tables(groups, labels, study.ks, study.resistance_nodes)
     if checkpoint is not None:
         tables |= _choice(study, checkpoint, groups, data)
@@ -148,7 +143,11 @@ def _write(
     from spx.score_study.report import FIGURES, REPORT_FILE, write_report
 
     try:
-        _write_tables(folder / "tables", tables)
+        for name, table in tables.items():
+            with replacing(folder / "tables" / f"{name}.csv") as temporary:
+                table.write_csv(temporary)
+            with replacing(folder / "tables" / f"{name}.parquet") as temporary:
+                table.write_parquet(temporary)
         pictures = draw_all(tables, folder / FIGURES)
         write_board(folder, tables, claims, {name: folder / FIGURES / f"{name}.png" for name in pictures})
     except OSError as error:
@@ -161,14 +160,6 @@ def _write(
         print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
     print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)
     return report
-
-
-def _write_tables(folder: Path, tables: Tables) -> None:
-    for name, table in tables.items():
-        with replacing(folder / f"{name}.csv") as temporary:
-            table.write_csv(temporary)
-        with replacing(folder / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
 
 
 def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds: float) -> dict[str, str]:

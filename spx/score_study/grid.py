@@ -1,12 +1,13 @@
 """The trainings of a study: single-head networks over widths, seeds and graphs, and one wide network."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 from spx.experiments.parallel import Job, run_jobs
 from spx.experiments.plan import ESTIMATOR, WIDE, Stage, config_files, merged_settings
 from spx.run_folder import BEST_CHECKPOINT, SCORES_FILE
-from spx.score_study.settings import GraphName, ScoreStudy
+from spx.score_study.settings import ScoreStudy
 
 RUN_PREFIX = "analysis"
 
@@ -20,20 +21,24 @@ def train(study: ScoreStudy) -> tuple[list[Path], Path | None]:
     """
     jobs = make_jobs(study)
     folders = run_jobs(study.study(study.dataset), jobs, study.processes, study.threads, study.reuse)
-    scores = [folder / SCORES_FILE for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == ESTIMATOR]
-    wide = [folder / BEST_CHECKPOINT for job, folder in zip(jobs, folders, strict=True) if job.stage.kind == WIDE]
-    return scores, wide[0] if wide else None
+    if jobs[0].stage.kind == WIDE:
+        return [folder / SCORES_FILE for folder in folders[1:]], folders[0] / BEST_CHECKPOINT
+    return [folder / SCORES_FILE for folder in folders], None
 
 
 def make_jobs(study: ScoreStudy) -> list[Job]:
     """The runs, the longest first: the wide network, then single-head networks from the widest down."""
+    shared_expander = ["--data.expander_seed", str(study.expander_seed)]
+    graph_alone = ["--data.expander_degree", "0", "--data.self_loops", "false"]
     jobs = []
     if study.wide and not study.wide_checkpoint and "augmented" in study.graphs:
-        jobs.append(Job(_wide_stage(study), study.seeds[0], study.split))
-    for width in reversed(study.widths):
-        for graph in reversed(study.graphs):
-            stage = _single_head_stage(study, graph, width)
-            jobs += [Job(stage, seed, study.split) for seed in study.seeds]
+        stage = _stage(study, WIDE, f"{RUN_PREFIX}-wide", study.wide, shared_expander)
+        jobs.append(Job(stage, study.seeds[0], study.split))
+    for width, graph in itertools.product(reversed(study.widths), reversed(study.graphs)):
+        augmentation = graph_alone if graph == "graph" else shared_expander
+        arguments = ["--model.width", str(width), "--model.num_heads", "1", *augmentation]
+        stage = _stage(study, ESTIMATOR, f"{RUN_PREFIX}-{graph}-w{width}", ESTIMATOR, arguments)
+        jobs += [Job(stage, seed, study.split) for seed in study.seeds]
     return jobs
 
 
@@ -41,22 +46,6 @@ def estimator_data(study: ScoreStudy) -> dict[str, Any]:
     """The estimator configuration's settings of its data."""
     settings = merged_settings(config_files(study.study(study.dataset), ESTIMATOR))
     return settings.get("data", {}).get("init_args", {})
-
-
-def _single_head_stage(study: ScoreStudy, graph: GraphName, width: int) -> Stage:
-    augmentation = _shared_expander(study)
-    if graph == "graph":
-        augmentation = ["--data.expander_degree", "0", "--data.self_loops", "false"]
-    arguments = ["--model.width", str(width), "--model.num_heads", "1", *augmentation]
-    return _stage(study, ESTIMATOR, f"{RUN_PREFIX}-{graph}-w{width}", ESTIMATOR, arguments)
-
-
-def _wide_stage(study: ScoreStudy) -> Stage:
-    return _stage(study, WIDE, f"{RUN_PREFIX}-wide", study.wide, _shared_expander(study))
-
-
-def _shared_expander(study: ScoreStudy) -> list[str]:
-    return ["--data.expander_seed", str(study.expander_seed)]
 
 
 def _stage(study: ScoreStudy, kind: str, name: str, config: str, arguments: list[str]) -> Stage:

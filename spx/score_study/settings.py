@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from spx.errors import ConfigError
 from spx.experiments.plan import Study
@@ -12,18 +12,9 @@ State = Literal["best", "last"]
 REPORT_FOLDERS: dict[State, str] = {"best": "analysis", "last": "analysis-last"}
 
 
-@dataclass(frozen=True)
-class Preset:
-    """What `runs` stands for."""
-
-    widths: tuple[int, ...]
-    seeds: tuple[int, ...]
-    max_epochs: int | None
-
-
-PRESETS = {
-    "full": Preset(widths=(4, 8, 16, 32, 64), seeds=tuple(range(10)), max_epochs=None),
-    "small": Preset(widths=(4, 16), seeds=(0, 1), max_epochs=6),
+PRESETS: dict[str, dict[str, Any]] = {
+    "full": {"widths": [4, 8, 16, 32, 64], "seeds": range(10)},
+    "small": {"widths": [4, 16], "seeds": [0, 1], "max_epochs": 6},
 }
 
 
@@ -91,15 +82,15 @@ class ScoreStudy:
     extra: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        preset = PRESETS[self.runs]
-        self.widths = sorted(set(preset.widths if self.widths is None else self.widths))
-        self.seeds = sorted(set(preset.seeds if self.seeds is None else self.seeds))
-        self.max_epochs = preset.max_epochs if self.max_epochs is None else self.max_epochs
-        self.ks = sorted(set(self.ks))
+        for name, value in PRESETS[self.runs].items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+        for name in ("widths", "seeds", "ks"):
+            setattr(self, name, sorted(set(getattr(self, name))))
         counted = {"widths": self.widths, "ks": self.ks}
-        counted |= {name: [getattr(self, name)] for name in ("draws", "threads")}
-        optional = ("max_epochs", "num_layers", "processes")
-        counted |= {name: [value] for name in optional if (value := getattr(self, name)) is not None}
+        for name in ("draws", "threads", "max_epochs", "num_layers", "processes"):
+            if (value := getattr(self, name)) is not None:
+                counted[name] = [value]
         for name, values in counted.items():
             if not values or min(values) < 1:
                 raise ConfigError(f"{name} is {values}; give numbers of at least 1.")

@@ -19,7 +19,7 @@ Columns that all have: `graph` (which attention edges), `width` and `seed` of a 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -38,8 +38,10 @@ ALL = "all"
 COVERED = 0.9
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 20
+BASELINES = ("uniform", "random", "shuffled")
 TYPE_NAMES = tuple(edge_type.name.lower() for edge_type in EdgeType)
-KINDS_OF_NEIGHBOURS = {ALL: (EdgeType.GRAPH, EdgeType.EXPANDER), "graph": (0,), "expander": (1,)}
+KINDS_OF_NEIGHBOURS = {ALL: ("graph", "expander"), "graph": ("graph",), "expander": ("expander",)}
+MOST_BINS = 64
 
 
 class Labels(NamedTuple):
@@ -65,89 +67,77 @@ def score_tables(groups: Sequence[Group], labels: Labels, ks: Sequence[int], res
     """
     rows: dict[str, list[Row]] = {}
 
-    def add(table: str, group: Group, entries: Iterator[Row] | list[Row], **of_all: Any) -> None:
-        rows.setdefault(table, []).extend({"graph": group.name, **of_all, **entry} for entry in entries)
+    def add(table: str, entries: Iterable[Row], **named: Any) -> None:
+        rows.setdefault(table, []).extend({**named, **entry} for entry in entries)
 
     for group in groups:
-        known = _Known(group, labels, resistance_nodes)
-        add("graphs", group, [known.facts()])
-        for table, function in (
-            ("distances", distance.mean_energy_distances),
-            ("ranks", distance.mean_rank_agreements),
-        ):
-            add(table, group, _pairs(group, function))
+        known = _Known(group, labels, ks, resistance_nodes)
+        add("graphs", [known.facts()], graph=group.name)
+        add("distances", _pairs(group, distance.mean_energy_distances), graph=group.name)
+        add("ranks", _pairs(group, distance.mean_rank_agreements), graph=group.name)
         for network in group.networks:
-            of_network = {"width": network.width, "seed": network.seed}
-            add("runs", group, [_run(network)], **of_network)
-            add("layers", group, _layers(group.graph, network), **of_network)
+            named = {"graph": group.name, "width": network.width, "seed": network.seed}
+            add("runs", [_run(network)], **named)
+            add("layers", _layers(group.graph, network), **named)
             for layer, scores in enumerate(network.scores_LM, start=1):
-                of_layer = {**of_network, "layer": layer}
-                add("baselines", group, _baselines(group.graph, scores), **of_layer)
-                entropy = measures.normalized_entropy(group.graph, scores)
-                add("entropy", group, [_quantiles(entropy)], **of_layer)
-                add("entropy_histogram", group, _histogram(entropy), **of_layer)
-                add("topk", group, _topk(known, scores, ks), **of_layer)
-                add("shares", group, _shares(known, scores), **of_layer)
-                add("same_class", group, _same_class(known, scores), **of_layer)
-                add("degrees", group, _degrees(known, scores), **of_layer)
-                add("structure", group, _structure(known, scores), **of_layer)
+                for measure in MEASURES:
+                    add(measure.__name__.removeprefix("_"), measure(known, scores), **named, layer=layer)
     return {name: pl.DataFrame(entries, infer_schema_length=None) for name, entries in rows.items() if entries}
 
 
 class _Known:
     """What depends on a group's graph and labels alone, computed once."""
 
-    def __init__(self, group: Group, labels: Labels, resistance_nodes: int):
-        self.graph: AttentionGraph = group.graph
-        graph, y = group.graph, labels.y
-        self.labels, self.num_classes = (y, labels.num_classes) if y is not None else (None, 0)
-        self.degrees = graph.degrees()
-        self.bins = measures.degree_bins(self.degrees)
+    def __init__(self, group: Group, labels: Labels, ks: Sequence[int], resistance_nodes: int):
+        self.graph, self.ks = (graph := group.graph), ks
+        self.labels, self.num_classes = labels.y, labels.num_classes if labels.y is not None else 0
+        bins = measures.degree_bins(graph.degrees())
+        self.lows = torch.where(bins < 0, 0, 1 << bins.clamp(min=0))
         uniform = uniform_weights(graph)
         self.uniform_types = measures.edge_type_shares(graph, uniform)
-        self.uniform_mass = self.mass(uniform)
-        self.heard = structure.graph_degrees(graph)
-        self.heard_bins = measures.degree_bins(self.heard)[graph.source.long()]
-        self.properties = {"degree": self.heard[graph.source.long()].double()}
+        kinds = itertools.product(map(str, range(self.num_classes)), (False, True), TYPE_NAMES)
+        schema = {"class": pl.String, "same": pl.Boolean, "edge_type": pl.String}
+        self.kinds = pl.DataFrame(list(kinds), schema, orient="row")
+        self.kinds = self.mass(uniform, "uniform")
+        heard = structure.graph_degrees(graph)
+        self.heard_bins = measures.degree_bins(heard)[graph.source.long()]
+        self.properties = {"degree": heard[graph.source.long()].double()}
         if graph.num_nodes <= resistance_nodes:
             self.properties["effective resistance"] = structure.effective_resistances(graph)
 
-    def mass(self, weights: Tensor) -> Tensor | None:
-        """[C, 2, 3], or None without classes."""
-        return None if self.labels is None else measures.class_mass(self.graph, weights, self.labels, self.num_classes)
+    def mass(self, weights: Tensor, name: str) -> pl.DataFrame:
+        """Rows by class, whether to the same class, and edge type, with the mass of the weights as another column; no
+        rows without classes."""
+        if self.labels is None:
+            return self.kinds.with_columns(pl.lit(0.0).alias(name))
+        mass = measures.class_mass(self.graph, weights, self.labels, self.num_classes)
+        return self.kinds.with_columns(pl.Series(name, mass.flatten().numpy()))
 
     def facts(self) -> Row:
-        graph, edges_of_type = self.graph, torch.bincount(self.graph.edge_type, minlength=len(TYPE_NAMES))
-        facts = {"nodes": graph.num_nodes, "edges": graph.num_edges, "empty_rows": int((self.degrees == 0).sum())}
-        facts |= {f"edges_{name}": int(number) for name, number in zip(TYPE_NAMES, edges_of_type, strict=True)}
+        graph, labels = self.graph, self.labels
+        edges_of_type = torch.bincount(graph.edge_type, minlength=len(TYPE_NAMES)).tolist()
+        facts = {"nodes": graph.num_nodes, "edges": graph.num_edges, "empty_rows": int((self.lows == 0).sum())}
+        facts |= {f"edges_{name}": number for name, number in zip(TYPE_NAMES, edges_of_type, strict=True)}
         facts |= {"edge_homophily": None, "adjusted_homophily": None}
-        counts = self.mass(torch.ones(graph.num_edges))
-        if counts is not None:
+        if labels is not None:
+            counts = measures.class_mass(graph, torch.ones(graph.num_edges), labels, self.num_classes)
             facts["edge_homophily"] = float(measures.same_class_share(counts.sum(0), (EdgeType.GRAPH,)))
-            facts["adjusted_homophily"] = float(measures.adjusted_homophily(graph, self.labels, self.num_classes))
+            facts["adjusted_homophily"] = float(measures.adjusted_homophily(graph, labels, self.num_classes))
         return facts
 
 
-def _pairs(group: Group, function) -> Iterator[Row]:
+def _pairs(group: Group, function: Callable[..., Tensor]) -> Iterator[Row]:
     """Each two networks once, the narrower first, and what `function` says of them in each layer."""
-    networks = group.networks
     for layer in range(group.num_layers):
-        values = function(group.graph, [network.scores_LM[layer] for network in networks]).tolist()
-        for a, b in itertools.combinations(range(len(networks)), 2):
-            one, other = networks[a], networks[b]
+        values = function(group.graph, [network.scores_LM[layer] for network in group.networks]).tolist()
+        for (a, one), (b, other) in itertools.combinations(enumerate(group.networks), 2):
             ends = {"width": one.width, "seed": one.seed, "other_width": other.width, "other_seed": other.seed}
             yield {"layer": layer + 1, **ends, "value": values[a][b]}
 
 
 def _run(network: Network) -> Row:
-    header = network.header
-    return {
-        "metric": header.metric,
-        "val_metric": header.val_metric,
-        "epoch": header.epoch,
-        "temperature": header.temperature,
-        "file": str(network.path),
-    }
+    named = {name: getattr(network.header, name) for name in ("metric", "val_metric", "epoch", "temperature")}
+    return {**named, "file": str(network.path)}
 
 
 def _layers(graph: AttentionGraph, network: Network) -> Iterator[Row]:
@@ -156,103 +146,77 @@ def _layers(graph: AttentionGraph, network: Network) -> Iterator[Row]:
         yield {"layer": a + 1, "other_layer": b + 1, "value": distances[a][b]}
 
 
-def _baselines(graph: AttentionGraph, scores: Tensor) -> Iterator[Row]:
-    for name in ("uniform", "random", "shuffled"):
-        value = getattr(distance, f"distance_to_{name}")(graph, scores).nanmean()
+def _baselines(known: _Known, scores: Tensor) -> Iterator[Row]:
+    for name in BASELINES:
+        value = getattr(distance, f"distance_to_{name}")(known.graph, scores).nanmean()
         yield {"baseline": name, "value": float(value)}
 
 
-def _quantiles(entropy: Tensor) -> Row:
-    entropy = entropy[~entropy.isnan()].double()
-    values = entropy.quantile(torch.tensor(QUANTILES).double()).tolist() if entropy.numel() < 1 << 24 else None
-    values = values or [float(entropy.kthvalue(1 + int(q * (entropy.numel() - 1))).values) for q in QUANTILES]
-    named = {f"q{100 * q:02.0f}": value for q, value in zip(QUANTILES, values, strict=True)}
-    return {"nodes": entropy.numel(), "mean": float(entropy.mean()), **named}
+def _entropy(known: _Known, scores: Tensor) -> Iterator[Row]:
+    values = pl.Series(measures.normalized_entropy(known.graph, scores).double().numpy()).drop_nans()
+    named = {f"q{100 * q:02.0f}": values.quantile(q, "linear") for q in QUANTILES}
+    yield {"nodes": len(values), "mean": values.mean(), **named}
 
 
-def _histogram(entropy: Tensor) -> Iterator[Row]:
+def _entropy_histogram(known: _Known, scores: Tensor) -> Iterator[Row]:
+    entropy = measures.normalized_entropy(known.graph, scores)
     entropy = entropy[~entropy.isnan()].clamp(0, 1)
     counts = torch.histc(entropy, HISTOGRAM_BINS, 0, 1) / entropy.numel()
     for place, share in enumerate(counts.tolist()):
         yield {"low": place / HISTOGRAM_BINS, "high": (place + 1) / HISTOGRAM_BINS, "share": share}
 
 
-def _topk(known: _Known, scores: Tensor, ks: Sequence[int]) -> Iterator[Row]:
-    mass_NK = measures.top_k_mass(known.graph, scores, ks)
-    number_of_bins = int(known.bins.max()) + 1
-    every_node = torch.where(known.bins >= 0, 0, -1)
-    for k, mass in zip(ks, mass_NK.unbind(1), strict=True):
-        covered = torch.where(mass.isnan(), torch.nan, (mass >= COVERED).double())
-        for bins, number, name in ((every_node, 1, ALL), (known.bins, number_of_bins, None)):
-            means, nodes = measures.bin_means(mass, bins, number)
-            shares, _ = measures.bin_means(covered, bins, number)
-            for place, count in enumerate(nodes.tolist()):
-                if count:
-                    low, high = _ends(place)
-                    bounds = {"degrees": name or _span(low, high), "degree_low": low if name is None else 0}
-                    yield {
-                        "k": k,
-                        **bounds,
-                        "nodes": count,
-                        "mass": float(means[place]),
-                        "covered": float(shares[place]),
-                    }
+def _topk(known: _Known, scores: Tensor) -> Iterator[Row]:
+    mean, covered = pl.col("mass").mean(), (pl.col("mass") >= COVERED).mean().alias("covered")
+    for k, mass in zip(known.ks, measures.top_k_mass(known.graph, scores, known.ks).unbind(1), strict=True):
+        nodes = pl.DataFrame({"degree_low": known.lows.numpy(), "mass": mass.numpy()}).filter(pl.col("degree_low") > 0)
+        for each in (nodes.with_columns(degree_low=pl.lit(0, pl.Int64)), nodes):
+            means = each.group_by("degree_low").agg(pl.len().cast(pl.Int64).alias("nodes"), mean, covered)
+            for row in means.sort("degree_low").iter_rows(named=True):
+                yield {"k": k, "degrees": degree_span(row["degree_low"]), **row}
 
 
 def _shares(known: _Known, scores: Tensor) -> Iterator[Row]:
-    shares = measures.edge_type_shares(known.graph, scores)
-    yield from _by_type(ALL, shares, known.uniform_types)
-    mass = known.mass(scores)
-    if mass is None:
-        return
-    for number, (of_class, uniform) in enumerate(zip(mass, known.uniform_mass, strict=True)):
-        if of_class.sum() > 0:
-            yield from _by_type(str(number), of_class.sum(0) / of_class.sum(), uniform.sum(0) / uniform.sum())
-
-
-def _by_type(of_class: str, shares: Tensor, uniform: Tensor) -> Iterator[Row]:
-    for name, share, even in zip(TYPE_NAMES, shares.tolist(), uniform.tolist(), strict=True):
-        yield {"class": of_class, "edge_type": name, "share": share, "uniform": even}
+    shares = measures.edge_type_shares(known.graph, scores).tolist()
+    for name, share, uniform in zip(TYPE_NAMES, shares, known.uniform_types.tolist(), strict=True):
+        yield {"class": ALL, "edge_type": name, "share": share, "uniform": uniform}
+    both = pl.col("share", "uniform")
+    by_type = known.mass(scores, "share").group_by("class", "edge_type", maintain_order=True).agg(both.sum())
+    yield from by_type.with_columns(both / both.sum().over("class")).drop_nans("share").iter_rows(named=True)
 
 
 def _same_class(known: _Known, scores: Tensor) -> Iterator[Row]:
-    mass = known.mass(scores)
-    if mass is None:
-        return
+    both = pl.col("share", "uniform")
     for name, types in KINDS_OF_NEIGHBOURS.items():
-        shares, uniform = (measures.same_class_share(each, types) for each in (mass, known.uniform_mass))
-        everywhere = [float(measures.same_class_share(each.sum(0), types)) for each in (mass, known.uniform_mass)]
-        values = zip(
-            (ALL, *map(str, range(known.num_classes))), [everywhere, *zip(shares, uniform, strict=True)], strict=True
-        )
-        for of_class, (share, even) in values:
-            if float(even) == float(even):
-                yield {"class": of_class, "edge_type": name, "share": float(share), "uniform": float(even)}
+        mass = known.mass(scores, "share").filter(pl.col("edge_type").is_in(types)).with_columns(edge_type=pl.lit(name))
+        for each in (mass.with_columns(pl.lit(ALL).alias("class")), mass):
+            shares = each.group_by("class", "edge_type", maintain_order=True).agg(
+                both.filter(pl.col("same")).sum() / both.sum()
+            )
+            yield from shares.drop_nans("uniform").iter_rows(named=True)
 
 
 def _degrees(known: _Known, scores: Tensor) -> Iterator[Row]:
     relative = structure.relative_scores(known.graph, scores)
-    is_neighbour = known.graph.edge_type != EdgeType.SELF_LOOP
-    bins = torch.where(is_neighbour, known.heard_bins, -1)
-    means, edges = measures.bin_means(relative, bins, max(1, int(bins.max()) + 1) if bins.numel() else 1)
-    for place, count in enumerate(edges.tolist()):
-        if count:
-            low, high = _ends(place)
-            span = {"degrees": _span(low, high), "degree_low": low}
-            yield {**span, "edges": count, "relative_score": float(means[place])}
+    bins = torch.where(known.graph.edge_type != EdgeType.SELF_LOOP, known.heard_bins, -1)
+    means, edges = (each.tolist() for each in measures.bin_means(relative, bins, MOST_BINS))
+    for place, (mean, number) in enumerate(zip(means, edges, strict=True)):
+        if number:
+            low = 1 << place
+            yield {"degrees": degree_span(low), "degree_low": low, "edges": number, "relative_score": mean}
 
 
 def _structure(known: _Known, scores: Tensor) -> Iterator[Row]:
     for name, values in known.properties.items():
         agreement = distance.rank_agreement(known.graph, scores, values)
-        nodes = int((~agreement.isnan()).sum())
-        if nodes:
+        if nodes := int((~agreement.isnan()).sum()):
             yield {"property": name, "nodes": nodes, "agreement": float(agreement.nanmean())}
 
 
-def _ends(place: int) -> tuple[int, int]:
-    return 1 << place, (2 << place) - 1
+MEASURES = (_baselines, _entropy, _entropy_histogram, _topk, _shares, _same_class, _degrees, _structure)
+"""Each gives the rows of the table of its name, of one network's scores in one layer."""
 
 
-def _span(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}-{high}"
+def degree_span(low: int) -> str:
+    """The degrees of a bin by its begin, 0 for all."""
+    return ALL if low == 0 else "1" if low == 1 else f"{low}-{2 * low - 1}"

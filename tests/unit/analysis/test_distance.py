@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spx.analysis import distance, rows
+from spx.analysis import distance, row_ranges
 from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph
 
@@ -44,12 +44,12 @@ def test_all_pairs_at_once_equal_each_pair(monkeypatch: pytest.MonkeyPatch) -> N
     found = distance.mean_energy_distances(graph, scores)
     torch.testing.assert_close(found, expected.double(), atol=1e-7, rtol=1e-6)
     assert found.diagonal().tolist() == [0, 0, 0, 0]
-    monkeypatch.setattr(distance, "ranges_of", lambda graph, chunk_edges: rows.ranges_of(graph, 50))
+    monkeypatch.setattr(distance, "ranges_of", lambda graph, chunk_edges: row_ranges.ranges_of(graph, 50))
     torch.testing.assert_close(distance.mean_energy_distances(graph, scores), found)
 
 
 def test_distance_to_uniform_is_the_distance_to_equal_scores(graph: AttentionGraph, scores: Tensor) -> None:
-    expected = distance.energy_distance(graph, scores, rows.uniform_weights(graph))
+    expected = distance.energy_distance(graph, scores, row_ranges.uniform_weights(graph))
     torch.testing.assert_close(distance.distance_to_uniform(graph, scores), expected, equal_nan=True, atol=1e-7, rtol=0)
     assert float(distance.distance_to_uniform(graph, scores)[2]) == pytest.approx(0.3 - 0.25)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from spx.analysis import choice, distance, measures, rows, structure
+from spx.analysis import choice, distance, measures, row_ranges, structure
 from spx.graph.csr import AttentionGraph
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings
@@ -25,11 +25,11 @@ def test_a_number_for_each_row_and_each_edge(num_nodes: int) -> None:
     for measure in (distance.energy_distance, distance.rank_agreement):
         assert measure(graph, NOTHING, NOTHING).shape == (num_nodes,)
     assert measures.top_k_mass(graph, NOTHING, (1, 2, 4)).shape == (num_nodes, 3)
-    assert rows.row_sums(graph, torch.zeros(0, 2)).shape == (num_nodes, 2)
+    assert row_ranges.row_sums(graph, torch.zeros(0, 2)).shape == (num_nodes, 2)
     assert structure.graph_degrees(graph).tolist() == [0] * num_nodes
     for of_edges in (
         distance.row_ranks(graph, NOTHING),
-        rows.uniform_weights(graph),
+        row_ranges.uniform_weights(graph),
         structure.relative_scores(graph, NOTHING),
         structure.effective_resistances(graph),
     ):
@@ -45,7 +45,7 @@ def test_sums_are_zero_and_means_are_none(num_nodes: int) -> None:
     assert torch.tensor(measures.adjusted_homophily(graph, labels, 3)).isnan()
     for means in (distance.mean_energy_distances, distance.mean_rank_agreements):
         assert means(graph, [NOTHING, NOTHING]).isnan().all()
-    chosen, edges = rows.select_rows(graph, 2)
+    chosen, edges = row_ranges.select_rows(graph, 2)
     assert chosen.num_nodes == min(num_nodes, 2)
     assert edges.shape == (0,)
 

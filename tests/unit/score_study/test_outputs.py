@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -105,6 +106,24 @@ def test_pictures_without_data_are_left_out_and_old_ones_removed(
     names = draw_all(narrow, tmp_path)
     assert set(names) == {"entropy", "layers_alike", "topk_mass", "edge_types", "edge_types_by_class"}
     assert {path.stem for path in tmp_path.iterdir()} == set(names)
+
+
+def test_graphs_whose_networks_have_other_numbers_of_layers(tables: Tables) -> None:
+    kept = (pl.col("graph") == "graph") | (pl.col("layer") < 3)
+    shallow = {
+        name: table.filter(kept) if {"graph", "layer"} <= set(table.columns) else table
+        for name, table in tables.items()
+    }
+    for name, picture in PICTURES.items():
+        assert picture.draw(shallow) is not None, name
+
+
+def test_the_page_and_the_words_of_the_claims_are_installed_with_the_package() -> None:
+    root = Path(__file__).parents[3]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    others = [file for file in (root / "spx" / "score_study").iterdir() if file.is_file() and file.suffix != ".py"]
+    assert {file.name for file in others} == {"report.html.jinja", "claims.yaml"}
+    assert all(any(file.match(each) for each in settings["package-data"]["spx.score_study"]) for file in others)
 
 
 def test_the_page_needs_nothing_beside_it(page: str) -> None:
