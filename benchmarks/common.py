@@ -27,6 +27,7 @@ from spx.datasets.types import NodeDataset, Split
 from spx.files import read_json
 from spx.run_folder import RECORD_FILE
 
+NOT_MEASURED = "not measured"
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("spx", "torch", "numba", "lightning", "torch-geometric", "numpy")
 

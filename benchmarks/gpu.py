@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.attention import leaves_of, table_of
-from benchmarks.common import arguments, in_fresh_process, medians, report
+from benchmarks.common import NOT_MEASURED, arguments, in_fresh_process, medians, report
 from benchmarks.models import load, train
 from benchmarks.plain_attention import plain_attend
 from benchmarks.sampling import random_graph
@@ -20,7 +20,6 @@ from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable, sample_neighbors
 from spx.nn.functional import attend
 
-NOT_MEASURED = "not measured"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

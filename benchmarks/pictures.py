@@ -9,8 +9,9 @@ import matplotlib
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator
 
-from benchmarks.common import RESULTS, columns_of, shown
+from benchmarks.common import NOT_MEASURED, RESULTS, columns_of, shown
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = (DOCS / "performance.md", DOCS / "results.md")
@@ -38,23 +39,27 @@ def sampling(rows: list[dict], figure) -> None:
     bars(figure.subplots(), labels, [row["M edges/s"] for row in rows], "million attention edges a second, K = 10")
 
 
-def attention(rows: list[dict], figure) -> None:
-    shapes = list(dict.fromkeys((row["layout"], row["heads x width"]) for row in rows))
-    left, right = figure.subplots(1, 2, sharey=True)
-    for number, (name, colour) in enumerate(
-        {"plain": GREY, "tensor operations in ranges": ORANGE, "kernel": BLUE}.items()
-    ):
-        of_name = [row for row in rows if row["implementation"] == name]
-        places = [place + 0.27 * (number - 1) for place in range(len(shapes))]
-        left.barh(places, [row["ns/edge"] for row in of_name], 0.25, color=colour, label=name)
-        right.barh(places, [row["peak MB"] for row in of_name], 0.25, color=colour)
-    left.set_yticks(range(len(shapes)), [f"{layout}\n{shape}" for layout, shape in shapes])
-    left.invert_yaxis()
-    left.set_xscale("log")
-    right.set_xscale("log")
-    left.set_xlabel("ns an edge, forward and backward")
-    right.set_xlabel("peak memory, MB")
+def dots(axes, rows: list[dict], of: str, model: str, columns: dict[str, str], looks: dict[str, str], figure) -> None:
+    """Figures as points on logarithmic axes, a line for each value of `of`; bars would need a zero."""
+    places = list(dict.fromkeys(row[of] for row in rows))
+    for axis, (column, text) in zip(axes, columns.items(), strict=True):
+        for place in range(len(places)):
+            axis.axhline(place, color="#dddddd", lw=0.8, zorder=0)
+        for (name, colour), marker in zip(looks.items(), "osD^vP", strict=False):
+            found = [(row[column], places.index(row[of])) for row in rows if row[model] == name and column in row]
+            axis.plot(*zip(*found, strict=True), marker, color=colour, label=name if axis is axes[0] else None)
+        axis.set_xscale("log")
+        axis.set_xlabel(text)
+    axes[0].set_yticks(range(len(places)), places)
+    axes[0].invert_yaxis()
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
+
+
+def attention(rows: list[dict], figure) -> None:
+    rows = [row | {"shape": f"{row['layout']}, {row['heads x width']}"} for row in rows]
+    columns = {"ns/edge": "ns an edge, forward and backward", "peak MB": "peak memory, MB"}
+    looks = {"plain": GREY, "tensor operations in ranges": ORANGE, "kernel": BLUE}
+    dots(figure.subplots(1, 2, sharey=True), rows, "shape", "implementation", columns, looks, figure)
 
 
 def estimator(rows: list[dict], figure) -> None:
@@ -67,48 +72,40 @@ def estimator(rows: list[dict], figure) -> None:
 
 
 def training(rows: list[dict], figure) -> None:
-    graphs = list(dict.fromkeys(row["graph"] for row in rows))
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    left, right = figure.subplots(1, 2, sharey=True)
-    height = 0.85 / len(models)
-    for number, model in enumerate(models):
-        found = {row["graph"]: row for row in rows if row["model"] == model}
-        places = [place + height * (number - (len(models) - 1) / 2) for place in range(len(graphs))]
-        for axis, column in ((left, "seconds"), (right, "MB")):
-            values = [found[graph].get(column, 0) for graph in graphs]
-            axis.barh(places, values, height, color=COLOURS[model], label=model if axis is left else None)
-    left.set_yticks(range(len(graphs)), graphs)
-    left.invert_yaxis()
-    left.set_xscale("log")
-    right.set_xscale("log")
-    left.set_xlabel("seconds an epoch")
-    right.set_xlabel("peak memory, MB")
-    figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=8)
+    columns = {"seconds": "seconds an epoch", "MB": "peak memory, MB"}
+    dots(figure.subplots(1, 2, sharey=True), rows, "graph", "model", columns, COLOURS, figure)
 
 
 def growth(rows: list[dict], figure) -> None:
-    swept = ["num_nodes", "k", "layers", "core"]
-    titles = ["nodes", "sampled degree K", "layers L", "core nodes of a batch"]
-    axes = figure.subplots(2, 5)
-    for column, (name, title) in enumerate(zip(swept, titles, strict=True)):
+    swept = {"num_nodes": "nodes", "k": "sampled neighbours K", "layers": "layers", "core": "core nodes of a batch"}
+    axes = figure.subplots(len(swept) + 1, 2)
+    for (seconds, memory), (name, title) in zip(axes, swept.items(), strict=False):
         found = [row for row in rows if row["swept"] == name and "error" not in row]
-        for axis, what, colour in ((axes[0, column], "seconds", BLUE), (axes[1, column], "MB", ORANGE)):
-            axis.plot([row[name] for row in found], [row[what] for row in found], "o-", color=colour)
-            if name in ("num_nodes", "core"):
-                axis.loglog()
-            else:
-                axis.set_ylim(bottom=0)
-        axes[1, column].set_xlabel(title)
-    axes[0, 0].set_ylabel("seconds an epoch")
-    axes[1, 0].set_ylabel("peak memory, MB")
-    found = [row for row in rows if row["swept"] == "core nodes and test metric" and "error" not in row]
-    core = [row["core"] for row in found]
-    axes[0, 4].plot(core, [row["MB"] for row in found], "o-", color=ORANGE)
-    axes[0, 4].set_title("Minesweeper field: MB", fontsize=8)
-    axes[1, 4].plot(core, [100 * row["test"] for row in found], "s-", color=GREEN)
-    axes[1, 4].set_title("test ROC-AUC, %", fontsize=8)
-    axes[1, 4].set_ylim(80, 100)
-    axes[1, 4].set_xlabel("core nodes of a batch")
+        curve(seconds, found, name, "seconds", title, "seconds an epoch", BLUE)
+        curve(memory, found, name, "MB", title, "peak memory, MB", ORANGE)
+    found = [row | {"test": 100 * row["test"]} for row in rows if row["swept"] == "core nodes and test metric"]
+    title = "core nodes of a batch, Minesweeper field"
+    curve(axes[-1, 0], found, "core", "test", title, "test ROC-AUC, %", GREEN)
+    axes[-1, 0].set(yscale="linear", ylim=(80, 100))
+    curve(axes[-1, 1], found, "core", "MB", title, "peak memory, MB", ORANGE)
+
+
+def curve(axis, rows: list[dict], x: str, y: str, title: str, text: str, colour: str) -> None:
+    """One column against another, both logarithmic: a power law is a straight line."""
+    axis.loglog([row[x] for row in rows], [row[y] for row in rows], "o-", color=colour)
+    axis.set(xlabel=title, ylabel=text)
+    axis.set_xticks([row[x] for row in rows], [short(row[x]) for row in rows])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axis.minorticks_off()
+    axis.grid(alpha=0.3)
+
+
+def short(number: int) -> str:
+    """2M, 30k or 1,500."""
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:g}M"
+    return f"{number / 1_000:g}k" if number >= 10_000 else f"{number:,}"
 
 
 def batches(rows: list[dict], figure) -> None:
@@ -123,22 +120,24 @@ def batches(rows: list[dict], figure) -> None:
 
 DRAWN: dict[str, tuple[Callable, tuple[float, float]]] = {
     "sampling": (sampling, (7, 3)),
-    "attention": (attention, (8, 4.5)),
+    "attention": (attention, (8, 4)),
     "estimator": (estimator, (8, 2.6)),
-    "training": (training, (8, 5)),
-    "growth": (growth, (12, 5)),
+    "training": (training, (8, 3.6)),
+    "growth": (growth, (7, 10)),
     "batches": (batches, (7, 2.6)),
 }
 
 
 def table(content: dict) -> str:
     """The headline, the rows and what they were measured with, as Markdown."""
+    packages = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    made = f"`{content['command']}`; {content['cpu']}; GPU: {content['gpu']}; {packages}."
+    if all(NOT_MEASURED in row.values() for row in content["rows"]):
+        return f"Not measured: no device could be had. To measure: `{content['command']}`."
     columns = columns_of(content["rows"])
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
     lines += [f"| {' | '.join(shown(row.get(column, '')) for column in columns)} |" for row in content["rows"]]
     headline = [f"- `{key}`: {shown(value)}" for key, value in content["headline"].items()]
-    packages = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    made = f"`{content['command']}`; {content['cpu']}; GPU: {content['gpu']}; {packages}."
     return "\n".join([*headline, "", *lines, "", made])
 
 
