@@ -41,7 +41,7 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def medians(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each function, by turns, so that the machine's moods meet all; a first round warms up."""
+    """Median seconds of each function, in turns: a slow moment of the machine meets all; a first round warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(repeats + 1):
         for name, function in functions.items():

@@ -1,4 +1,4 @@
-"""What a user gave and can't be used: one short message that names the thing, the value and the mend."""
+"""What a user gave and can't be used: one short message that names the thing, the value and what to do."""
 
 
 class SpxError(ValueError):

@@ -25,6 +25,14 @@ def energy_distance(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
     Args:
         graph: the attention graph of both.
         p, q: [M], each row summing to one.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> energy_distance(graph, weights, torch.tensor([0.25, 0.5, 0.25, 0.5, 0.5, 1.0]))
+        tensor([0.1250, 0.5000,    nan], dtype=torch.float64)
     """
     squares = per_row(graph, lambda part, a, b: segment_sum((a.double() - b.double()).square(), part.indptr), p, q)
     return _without_choice_nan(graph, squares)
@@ -83,6 +91,14 @@ def rank_agreement(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
     """Spearman's rank correlation of two scores of each node's edges, [N] float64 in [-1, 1].
 
     Pearson's correlation of `row_ranks`; nan where p or q is the same on all edges, and without a choice.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> rank_agreement(graph, weights, torch.tensor([0.25, 0.5, 0.25, 0.9, 0.1, 1.0]))
+        tensor([-0.5000,  1.0000,     nan], dtype=torch.float64)
     """
 
     def of_range(part: RowRange, p: Tensor, q: Tensor) -> Tensor:

@@ -24,6 +24,14 @@ def normalized_entropy(graph: AttentionGraph, weights: Tensor) -> Tensor:
     Args:
         graph: the attention graph.
         weights: [M], each row summing to one.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> normalized_entropy(graph, weights)
+        tensor([0.9464, 0.0000,    nan])
     """
     entropy = per_row(graph, lambda part, p: segment_sum(torch.special.entr(p.float()), part.indptr), weights)
     degrees = graph.degrees()
@@ -39,6 +47,16 @@ def top_k_mass(graph: AttentionGraph, weights: Tensor, ks: Sequence[int]) -> Ten
         graph: the attention graph.
         weights: [M], each row summing to one.
         ks: numbers of edges, each at least 1.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> top_k_mass(graph, weights, ks=[1, 2])
+        tensor([[0.5000, 0.7500],
+                [1.0000, 1.0000],
+                [1.0000, 1.0000]], dtype=torch.float64)
     """
 
     def of_range(part, p: Tensor) -> Tensor:
@@ -58,6 +76,14 @@ def edge_type_shares(graph: AttentionGraph, weights: Tensor) -> Tensor:
     Args:
         graph: the attention graph.
         weights: [M], non-negative.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> edge_type_shares(graph, weights)  # graph edges, expander edges, self-loops
+        tensor([0.5833, 0.0000, 0.4167], dtype=torch.float64)
     """
     mass = edge_type_mass(graph, weights)
     return mass / mass.sum()
@@ -105,6 +131,15 @@ def same_class_share(mass: Tensor, types: Sequence[EdgeType] = (EdgeType.GRAPH, 
     Args:
         mass: [..., 2, 3] of `class_mass`, for each class or summed over them.
         types: edge types that count; self-loops, always of the same class, by default don't.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> mass = class_mass(graph, weights, torch.tensor([0, 0, 1]), num_classes=2)
+        >>> same_class_share(mass.sum(0))  # of all classes together
+        tensor(0.8571, dtype=torch.float64)
     """
     chosen = mass[..., list(types)].sum(-1)
     return chosen[..., 1] / chosen.sum(-1)

@@ -25,6 +25,13 @@ class AugmentedGraphData(GraphData):
         shard: split the rows of the graph over the devices, by attention edges; the node states are gathered between
             layers. Losses and scores are those of one device. Needs a strategy such as ddp. On one device: no effect.
         **settings: see `GraphData`.
+
+    Example:
+        >>> data = AugmentedGraphData("minesweeper-sim", expander_degree=3)
+        >>> data.prepare_data()
+        >>> data.setup("fit")
+        >>> data.graph.num_edges  # 78,804 graph edges, 6 expander edges and a self-loop for each of 10,000 nodes
+        148804
     """
 
     def __init__(self, dataset: str, shard: bool = False, **settings):

@@ -49,6 +49,13 @@ class ResampledGraphData(GraphData):
         num_workers: processes that build the batches of core nodes.
         **settings: see `GraphData`; `expander_degree`, `expander` and `self_loops` are for the sampler "uniform"
             alone, otherwise the score file brings its graph.
+
+    Example:
+        >>> data = ResampledGraphData("minesweeper-sim", k=[4, 2], sampler="uniform", expander_degree=3)
+        >>> data.prepare_data()
+        >>> data.setup("fit")
+        >>> data.edges_per_layer  # of 10,000 nodes
+        [40000, 20000]
     """
 
     METHOD_SETTINGS = (*GraphData.METHOD_SETTINGS, "k", "sampler", "graph_first", "resample_every")

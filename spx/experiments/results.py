@@ -58,7 +58,7 @@ def rewrite(text: str, section: str) -> str:
         return f"{text.rstrip()}\n\n{generated}\n" if text.strip() else f"{HEADING}{generated}\n"
     start, stop = text.find(BEGIN), text.find(END)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or stop < start:
-        raise ConfigError(f"The markers {BEGIN} and {END} must stand once each, in this order. Mend the page by hand.")
+        raise ConfigError(f"The markers {BEGIN} and {END} must stand once each, in this order. Correct the page.")
     return text[:start] + generated + text[stop + len(END) :]
 
 

@@ -163,6 +163,16 @@ def augment(
 
     Returns:
         The graph over M = E' + 2DN (+ N) attention edges; of `rows`, with sources among all N nodes.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.expander import build_expander
+        >>> edge_index = torch.tensor([[0, 1], [1, 2]])  # 1 attends to 0, 2 to 1
+        >>> graph = augment(edge_index, 20, build_expander(20, degree=3, seed=0))
+        >>> graph.num_nodes, graph.num_edges  # 2 edges, 2 x 3 expander edges and a self-loop for each node
+        (20, 142)
+        >>> graph.degrees()[:3]
+        tensor([7, 8, 8])
     """
     device = edge_index.device
     rows = range(num_nodes) if rows is None else rows

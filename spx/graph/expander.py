@@ -123,6 +123,11 @@ def build_expander(
 
     Raises:
         ConfigError: `degree` below 1, or an unknown `kind`.
+
+    Example:
+        >>> table = build_expander(100, degree=3, seed=0)
+        >>> table.shape
+        torch.Size([100, 6])
     """
     draws = {"hamiltonian": hamiltonian_cycles, "permutation": random_permutations}
     if kind not in draws:

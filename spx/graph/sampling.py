@@ -80,6 +80,17 @@ def sample_neighbors(
     Raises:
         ConfigError: K below 1, weights missing or of another length.
         DatasetError: a row without an edge.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> table = sample_neighbors(graph, weights, k=2, seed=0)
+        >>> table.neighbors.shape, table.edge_type.dtype
+        (torch.Size([3, 2]), torch.uint8)
+        >>> table.neighbors[2]  # its only edge twice
+        tensor([2, 2], dtype=torch.int32)
     """
     if k < 1:
         raise ConfigError(f"k is {k}; each layer samples at least 1 neighbour per node.")

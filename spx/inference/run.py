@@ -44,6 +44,21 @@ def load(
         ArtifactError: there is no finished run, a file of it is damaged, or its data or scores are missing or changed.
         DatasetError: the dataset can't be loaded.
         ConfigError: there is no such device, or scores are given to a run that uses none.
+
+    Example:
+        >>> import lightning as L, tempfile
+        >>> from spx.data import ResampledGraphData
+        >>> from spx.training import Spexphormer
+        >>> from spx.training.callbacks import BestCheckpoint
+        >>> data = ResampledGraphData("minesweeper-sim", k=[2], sampler="uniform", expander_degree=3)
+        >>> model = Spexphormer(width=4, num_layers=1, num_heads=1, **data.for_model)
+        >>> folder = tempfile.mkdtemp()
+        >>> settings = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        >>> callback = BestCheckpoint(folder, last_seconds=0)
+        >>> settings |= {"callbacks": [callback], "reload_dataloaders_every_n_epochs": 1, "default_root_dir": folder}
+        >>> L.Trainer(max_epochs=1, accelerator="cpu", **settings).fit(model, data)
+        >>> load(f"{folder}/best.ckpt", device="cpu").predict([0, 1]).probabilities.shape
+        torch.Size([2, 2])
     """
     device = _device(device)
     files = read_run(run_folder, checkpoint)

@@ -24,7 +24,7 @@ def can_compile() -> bool:
     except ImportError as error:
         warnings.warn(
             f"numba can't be used ({error}): sampling and attention on the CPU run as plain tensor operations, several "
-            "times slower. Mend: pip install numba.",
+            "times slower. To fix it: pip install numba.",
             stacklevel=2,
         )
         return False

@@ -43,6 +43,17 @@ def attend(
     Returns:
         `out` [N, H, D], and the weights p or None: [M, H] for CSR, [N, K, H] for a table. A node with an empty row
         gets zero.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)
+        >>> query, key, value = torch.zeros(3, 3, 2, 4)  # 3 nodes, 2 heads of width 4: all logits are 0
+        >>> out, weights = attend(query, key, value, graph, torch.ones(3, 2, 4), torch.zeros(3, 2), need_weights=True)
+        >>> out.shape
+        torch.Size([3, 2, 4])
+        >>> weights[:, 0]  # uniform over rows of 3, 2 and 1 edges
+        tensor([0.3333, 0.3333, 0.3333, 0.5000, 0.5000, 1.0000])
     """
     device = query.device
     with torch.autocast(device.type, enabled=False):

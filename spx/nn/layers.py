@@ -87,7 +87,7 @@ class ConcatLayer(nn.Module):
     """out = dropout(ReLU(norm(W [x, attention(x)]))): what a node attends to beside its own state.
 
     GraphSAGE's combination (arXiv 1706.02216) with attention in place of its mean. The attention starts as the mean:
-    the query map is zero. Without a way around the layer, a deep stack can't fit by its first layers alone.
+    the query map is zero. Without a residual connection, a deep stack can't fit by its first layers alone.
 
     Args:
         width: d.

@@ -48,6 +48,13 @@ class AttentionEstimator(NodeTask):
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
         metric: "accuracy" or "roc_auc".
+
+    Example:
+        >>> from spx.data import AugmentedGraphData
+        >>> data = AugmentedGraphData("minesweeper-sim")
+        >>> model = AttentionEstimator(width=4, num_layers=2, **data.for_model)
+        >>> model.hparams.width, model.hparams.num_outputs
+        (4, 2)
     """
 
     def __init__(

@@ -37,6 +37,13 @@ class Spexphormer(NodeTask):
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
         metric: "accuracy" or "roc_auc".
+
+    Example:
+        >>> from spx.data import ResampledGraphData
+        >>> data = ResampledGraphData("minesweeper-sim", k=[4, 2], sampler="uniform")
+        >>> model = Spexphormer(width=32, num_layers=2, **data.for_model)
+        >>> model.hparams.num_outputs
+        2
     """
 
     def __init__(

@@ -96,7 +96,7 @@ def _typed(column: "polars.Series", categories: bool, what: str) -> "polars.Seri
     if not categories and 2 * len(words) < len(filled):
         raise DatasetError(
             f"{what} holds numbers, but {len(words)} of {len(filled)} cells are none, such as {shown(words[0])}: "
-            "mend them, or name the column in --data.categorical to take each value as a category"
+            "fix them, or name the column in --data.categorical to take each value as a category"
         )
     return column
 

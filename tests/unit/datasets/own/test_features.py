@@ -64,7 +64,7 @@ def test_numbers_that_are_not_finite(cells: list) -> None:
 
 
 def test_numbers_with_a_word_among_them() -> None:
-    refused("'age' holds numbers, but 1 of 3 cells are none, such as 'old': mend them, or name", age=["1", "2", "old"])
+    refused("'age' holds numbers, but 1 of 3 cells are none, such as 'old': fix them, or name", age=["1", "2", "old"])
 
 
 def test_an_empty_column() -> None:
