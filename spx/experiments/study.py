@@ -66,7 +66,8 @@ def run_study(
 def _run_pair(study: Study, plan: Plan, seed: int, split: int, reuse: bool, heading: str) -> FinishedRun:
     scores, records = None, {}
     for number, stage in enumerate(plan.stages, start=1):
-        print(f"\n{heading}, stage {number} of {len(plan.stages)}: {stage.name}", flush=True)
+        of_several = f"stage {number} of {len(plan.stages)}: " if len(plan.stages) > 1 else ""
+        print(f"\n{heading}, {of_several}{stage.name}", flush=True)
         folder = _run_or_find(study, stage, seed, split, scores, reuse)
         if stage.kind == ESTIMATOR:
             scores = folder / SCORES_FILE
