@@ -110,7 +110,7 @@ def _run(study: Study, job: Job, stopped: list[Path], processes: Processes) -> P
 
     def start(command: list[str], folder: Path) -> int:
         logs.append(folder / LOG_FILE)
-        return start_process(command, folder)
+        return processes.start(command, folder)
 
     try:
         return run_stage(study, job.stage, job.seed, job.split, None, stopped, start)
