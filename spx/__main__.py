@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 what a user gave can't be used; 3 memory or disk ran out; 
 Ctrl-C; 143 stopped by SIGTERM.
 """
 
+import atexit
 import contextlib
 import errno
 import gc
@@ -173,6 +174,7 @@ def collector_at_rest() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        atexit.register(gc.unfreeze)  # libraries that look for leaks at the end would find all of it
 
 
 def _lightning(args: list[str]) -> None:

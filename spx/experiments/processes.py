@@ -20,7 +20,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 PRELOAD = "spx.preload"
-TOLD_SECONDS, GRACE_SECONDS = 1.0, 10.0
+TOLD_SECONDS, GRACE_SECONDS = 1.0, 5.0
 
 _lock = threading.Lock()  # multiprocessing keeps account of processes for the thread that started them alone
 
@@ -147,6 +147,8 @@ def _set_environment(environment: Mapping[str, str]) -> None:
 
 def _become(command: list[str], environment: dict[str, str], log: Path | None) -> None:
     """In a forked process: be what `python -m spx` would be."""
+    if not multiprocessing.parent_process().is_alive():  # stopped while the server was importing
+        return
     if log is not None:
         with _open_log(log) as output:
             os.dup2(output.fileno(), 1)
@@ -156,9 +158,10 @@ def _become(command: list[str], environment: dict[str, str], log: Path | None) -
         os.execve(words[0], words, environment)
     import numpy as np
 
-    from spx.preload import pages
+    from spx.preload import leave, pages
     from spx.resident import map_pages
 
+    atexit.unregister(leave)
     map_pages(pages)
     np.random.seed()  # other generators begin anew by themselves
     if not sys.flags.safe_path:
