@@ -34,10 +34,16 @@ Spexphormer: sparse graph Transformers, trained in two stages.
 commands:
 {commands}
 
-`spx COMMAND --help` says what a command takes. `--debug`, with any command, shows a failure's traceback.
+`spx COMMAND --help` says what a command takes.
+With `--debug` any command shows a failure's traceback.
 
-exit codes: 0 done; 2 what was given can't be used; 3 memory or disk ran out; 1 any other failure; 130 stopped by
-Ctrl-C; 143 stopped by SIGTERM.
+exit codes:
+  0    done
+  1    any failure that isn't one of these
+  2    what was given can't be used
+  3    memory or disk ran out
+  130  stopped by Ctrl-C
+  143  stopped by SIGTERM
 """
 
 

@@ -8,8 +8,6 @@ import ctypes
 import mmap
 from pathlib import Path
 
-import numpy as np
-
 POPULATE_READ = 22  # MADV_POPULATE_READ: Linux 5.14 or newer; older ones refuse it, and the memory stays smaller
 
 
@@ -37,6 +35,8 @@ def map_pages(runs: list[tuple[int, int]]) -> None:
 
 
 def _resident(pagemap, first: int, last: int) -> list[tuple[int, int]]:
+    import numpy as np  # not before the server ends with what has started it
+
     pagemap.seek(first // mmap.PAGESIZE * 8)
     entries = np.frombuffer(pagemap.read((last - first) // mmap.PAGESIZE * 8), dtype=np.uint64)
     present = np.concatenate(([0], (entries >> np.uint64(63)).astype(np.int8), [0]))
