@@ -51,8 +51,8 @@ class Processes:
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""
+        self._stopped = True  # for those, too, that wait for their turn to start
         with self._lock:
-            self._stopped = True
             for process in self._running:
                 process.terminate()
 
