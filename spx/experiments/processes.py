@@ -1,8 +1,8 @@
 """Runs as processes of their own, forked from a server that has imported what a fit needs: that takes longer than many
 a run.
 
-Where that can't be, each is a process that starts anew: other systems than Linux, and programs other than the command
-`spx`, whose main file multiprocessing would run again in each process. A forked process that can't use what the server
+Where that can't be, each is a process that starts anew: other systems than Linux, processes of multiprocessing, and
+programs other than the command `spx`, whose main file multiprocessing would run again in each process. A forked process that can't use what the server
 imported, because its environment is another one or a GPU's context is there already, starts itself anew.
 """
 
@@ -125,7 +125,8 @@ def end_process(process: RunningProcess, told: bool = False) -> None:
 def _can_fork() -> bool:
     main = sys.modules["__main__"]
     name = getattr(getattr(main, "__spec__", None), "name", None) or Path(getattr(main, "__file__", "")).name
-    return sys.platform == "linux" and name in ("spx.__main__", "spx")
+    is_the_first = multiprocessing.parent_process() is None  # others are children of a server already
+    return sys.platform == "linux" and name in ("spx.__main__", "spx") and is_the_first
 
 
 @contextlib.contextmanager
