@@ -2,8 +2,9 @@
 a run.
 
 Where that can't be, each is a process that starts anew: other systems than Linux, processes of multiprocessing, and
-programs other than the command `spx`, whose main file multiprocessing would run again in each process. A forked process that can't use what the server
-imported, because its environment is another one or a GPU's context is there already, starts itself anew.
+programs other than the command `spx`, whose main file multiprocessing would run again in each process. A forked process
+that can't use what the server imported, because its environment is another one or a GPU's context is there already,
+starts itself anew.
 """
 
 import atexit
