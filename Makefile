@@ -45,20 +45,24 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction ablation
+BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction startup ablation
 
 .PHONY: help demo ddp-demo mine test test-all lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%)
 
 help:  ## This list
 	@echo 'Targets:'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | \
-		awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | \
+		awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
 	@echo
 	@echo 'Datasets, a target each: both stages and the test, over seeds and splits:'
 	@printf '  %s\n' $(DATASETS)
 	@echo
-	@echo 'analyze-NAME (or analyze-mine): what its networks attend to, as a report; EXTRA="--runs small": in two minutes'
+	@echo 'Each dataset has a second target: what its networks attend to, as a report; EXTRA="--runs small": in two minutes:'
+	@echo '$(DATASETS:%=analyze-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
+	@echo
+	@echo 'Benchmarks, one at a time:'
+	@echo '$(BENCHMARKS:%=bench-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
 	@echo
 	@echo 'Variables, with their values at present:'
 	@printf '  %-16s %-18s %s\n' \
@@ -97,7 +101,7 @@ $(DATASETS:%=analyze-%): analyze-%: $(READY)
 	@set -f; $(call ANALYZE,--config configs/base/analysis.yaml $(if $(wildcard configs/$*/analysis.yaml),\
 		--config configs/$*/analysis.yaml,--dataset $*))
 
-analyze-mine: $(READY)
+analyze-mine: $(READY)  ## What the networks of your own graph attend to, DATASET=path, as a report
 	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
 	@set -f; $(call ANALYZE,--dataset "$$DATASET")
 

@@ -4,27 +4,21 @@ Exit codes: 0 done; 2 what a user gave can't be used; 3 memory or disk ran out; 
 Ctrl-C; 143 stopped by SIGTERM.
 """
 
+import atexit
 import contextlib
 import errno
+import gc
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
+from spx.commands import PLACES, SENTENCES, help_text, version_text
 from spx.errors import SpxError
+from spx.quiet import less_noise
 
 EXIT_FAILURE, EXIT_USER_ERROR, EXIT_RESOURCES, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 DEBUG = "--debug"
-
-LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
-COMMANDS = {
-    "study": "spx.experiments.study:study_main",
-    "results": "spx.experiments.results:results_main",
-    "analyze": "spx.score_study.command:analyze_main",
-    "check": "spx.graph_check.command:check_main",
-    "export": "spx.inference.command:export_main",
-}
-"""Commands that aren't LightningCLI's: module and function, imported when called for."""
 
 
 def main(args: list[str] | None = None) -> None:
@@ -123,16 +117,21 @@ def _end_on_sigterm() -> None:
 
 def _command(args: list[str]) -> Callable[[list[str]], None]:
     name, following = args[0] if args else "", args[1] if len(args) > 1 else ""
-    known = (*LIGHTNING_COMMANDS, "resume", *COMMANDS)
-    if name and not name.startswith("-") and name not in known:
+    if name in ("", "help", "-h", "--help"):
+        return lambda _: print(help_text(), end="")
+    if name == "--version":
+        return lambda _: print(version_text())
+    if not name.startswith("-") and name not in SENTENCES:
         from spx.arguments import nearest
 
-        raise SpxError(f"{name!r} is no command{nearest(name, known)} --help says what each does.")
+        close, listed = nearest(name, SENTENCES), f"There are: {', '.join(SENTENCES)}"
+        close = f"{close} {listed}" if close.endswith("?") else f". {listed}"
+        raise SpxError(f"{name!r} is no command{close}; --help says what each does.")
     if name == "resume":
         return _resume
     if name == "predict" and (following in ("", "-h", "--help") or not following.startswith("-")):
         return _own("spx.inference.command:predict_main")
-    return _own(COMMANDS[name]) if name in COMMANDS else _lightning
+    return _own(PLACES[name]) if name in PLACES else _lightning
 
 
 def _own(place: str) -> Callable[[list[str]], None]:
@@ -156,13 +155,24 @@ def _resume(args: list[str]) -> None:
     _lightning([*arguments, *more])
 
 
+@contextlib.contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """For imports: what they make stays, hundreds of thousands of objects, and the garbage collector would look through
+    them again and again, now and later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # libraries that look for leaks at the end would find all of it
+
+
 def _lightning(args: list[str]) -> None:
-    from spx.quiet import less_noise
-
     less_noise()
-    from spx.cli import SpxCLI
-
-    sys.argv[1:] = args or ["--help"]  # where LightningCLI reads them, and processes of other ranks
+    with collector_at_rest():
+        from spx.cli import SpxCLI
+    sys.argv[1:] = args  # where LightningCLI reads them, and processes of other ranks
     SpxCLI()
 
 

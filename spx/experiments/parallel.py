@@ -1,8 +1,6 @@
 """Many runs at once, each a process of its own with a log in its folder; what ended well before is taken again."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spx.experiments.plan import Stage, Study
+from spx.experiments.processes import RunningProcess, start_process
 from spx.experiments.runs import StageError, reusable_runs, run_stage, settings_of
 
 LOG_FILE = "fit.log"
@@ -34,29 +33,26 @@ class Processes:
 
     def __init__(self, threads: int):
         self.threads = threads
-        self._running: set[subprocess.Popen] = set()
+        self._running: set[RunningProcess] = set()
         self._lock, self._stopped = threading.Lock(), False
 
     def start(self, command: list[str], folder: Path) -> int:
         """Run `spx` with these arguments, its output in the folder's log; returns its exit code."""
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
-        with open(folder / LOG_FILE, "a", opener=_no_follow) as log:
-            with self._lock:
-                if self._stopped:
-                    return -1
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "spx", *command], stdout=log, stderr=subprocess.STDOUT, env=environment
-                )
-                self._running.add(process)
-            code = process.wait()
+        with self._lock:
+            if self._stopped:
+                return -1
+            process = start_process(command, environment, folder / LOG_FILE)
+            self._running.add(process)
+        code = process.wait()
         with self._lock:
             self._running.discard(process)
         return code
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""
+        self._stopped = True  # for those, too, that wait for their turn to start
         with self._lock:
-            self._stopped = True
             for process in self._running:
                 process.terminate()
 
@@ -120,11 +116,6 @@ def _run(study: Study, job: Job, stopped: list[Path], processes: Processes) -> P
         return run_stage(study, job.stage, job.seed, job.split, None, stopped, start)
     except StageError as error:
         raise StageError(f"{error} {_tail(logs[-1])}", error.code) from error
-
-
-def _no_follow(path: str, flags: int) -> int:
-    """Open a file, but not what a link in its place leads to."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _tail(log: Path) -> str:

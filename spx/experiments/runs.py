@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from spx.dataset_names import file_stamps, lasting_name
 from spx.errors import ConfigError
 from spx.experiments.folders import can_resume, held_run, scores_digest, without_damaged
 from spx.experiments.plan import ESTIMATOR, Stage, Study
+from spx.experiments.processes import run_process
 from spx.files import read_json, reason, replacing
 from spx.run_folder import RECORD_FILE, SCORES_FILE, SETTINGS_FILE, version_numbers
 
@@ -69,7 +68,7 @@ def has_ended(run: Path, stage: Stage) -> bool:
 def start_here(command: list[str], folder: Path) -> int:
     """Run `spx` with these arguments, its output on the terminal; returns its exit code."""
     print(f"$ spx {shlex.join(command)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
+    return run_process(command)
 
 
 def run_stage(
@@ -120,7 +119,7 @@ def predict_run(folder: Path, path: Path) -> Path:
     """
     command = ["predict", str(folder), "--output", str(path)]
     print(f"\n$ spx {shlex.join(command)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "spx", *command], check=False).returncode
+    code = run_process(command)
     if code != 0:
         raise StageError(f"The predictions of {folder} failed with exit code {code}.", 128 - code if code < 0 else code)
     return path

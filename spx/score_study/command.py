@@ -1,37 +1,21 @@
-"""`spx analyze`: train what is missing, measure, judge, draw, report."""
+"""`spx analyze`: its options, whose help waits for no import of torch."""
 
 import json
-import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from spx.arguments import OneLineErrors
 from spx.configurations import with_bases
-from spx.data import AugmentedGraphData
-from spx.errors import ConfigError
-from spx.experiments.runs import StageError
-from spx.files import reason, replacing
-from spx.run_folder import check_writable
-from spx.score_study.artifacts import Group, check_data, load_groups
-from spx.score_study.choice_tables import choice_tables
-from spx.score_study.claims import Claim, claims_table, judge
-from spx.score_study.grid import estimator_data, train
 from spx.score_study.settings import ScoreStudy
-from spx.score_study.tables import Labels, Tables, score_tables
-from spx.score_study.wide import check_graph, load_wide
 
 DESCRIPTION = """The attention-score study (Appendix F of "Even Sparser Graph Transformers"): trains single-head
 networks over widths, seeds and graphs, measures what they attend to, and writes a report. A study that was stopped goes
 on with the same command."""
 LISTS = ("--scores", "--widths", "--seeds", "--graphs", "--ks")
 """Options that take several words, as well as the [one,list] of jsonargparse."""
-GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
 
 
 class AnalyzeParser(OneLineErrors, ArgumentParser):
@@ -67,35 +51,6 @@ def _one_list(option: str = "", *words: str) -> list[str]:
     return [option, json.dumps([int(word) if word.isdigit() else word for word in words])]
 
 
-def analyze(study: ScoreStudy) -> Path:
-    """Run the study; returns the report's path.
-
-    Raises:
-        SpxError: the study can't be run as asked.
-        StageError: a run failed.
-    """
-    started = time.monotonic()
-    if study.dataset:
-        check_writable(study.folder(study.dataset), "--output")
-    if study.wide_checkpoint:
-        load_wide(Path(study.wide_checkpoint))  # what can't be used is told before hours of training
-    files, checkpoint = (study.scores, None) if study.scores else train(study)
-    checkpoint = Path(study.wide_checkpoint) if study.wide_checkpoint else checkpoint
-    groups = load_groups(files)
-    header = groups[0].networks[0].header
-    data = AugmentedGraphData(**_data_settings(study, header))
-    check_data(groups, data)
-    print(f"Measuring {sum(len(group.networks) for group in groups)} networks on {data.dataset_name}", flush=True)
-    labels = Labels(None if data.task == "multilabel" else data.dataset.y, data.num_outputs)
-    tables = score_tables(groups, labels, study.ks, study.resistance_nodes)
-    if checkpoint is not None:
-        tables |= _choice(study, checkpoint, groups, data)
-    claims = judge(tables)
-    tables["claims"] = claims_table(claims)
-    folder = study.folder(study.dataset or header.dataset)
-    return _write(folder, study, data, tables, claims, time.monotonic() - started)
-
-
 def analyze_main(argv: Sequence[str] | None = None) -> None:
     """Entry point. A failed run ends the program with the run's exit code.
 
@@ -104,6 +59,9 @@ def analyze_main(argv: Sequence[str] | None = None) -> None:
     """
     settings = make_parser().parse_args(arguments_of(sys.argv[2:] if argv is None else argv))
     study = ScoreStudy(**{each.name: settings[each.name] for each in fields(ScoreStudy)})
+    from spx.experiments.runs import StageError
+    from spx.score_study.study import analyze
+
     try:
         analyze(study)
     except StageError as error:
@@ -112,70 +70,3 @@ def analyze_main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on with the runs that aren't finished.", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _data_settings(study: ScoreStudy, header) -> dict[str, Any]:
-    """Of the dataset that the scores were made for: the estimator's configuration, where the study has one."""
-    given = {} if study.scores else estimator_data(study)
-    given = {name: value for name, value in given.items() if name not in GRAPH_SETTINGS}
-    dataset = study.dataset or header.dataset
-    return {**given, "dataset": dataset, "data_dir": study.data_dir, "protocol": header.protocol, "split": header.split}
-
-
-def _choice(study: ScoreStudy, checkpoint: Path, groups: list[Group], data: AugmentedGraphData) -> Tables:
-    group = groups[-1]
-    if (group.graph.degrees() == 0).any():
-        raise ConfigError(
-            f"{group.networks[0].path} is over a graph where some nodes have no attention edge to sample from. Give "
-            "scores of an augmented graph, or leave --wide_checkpoint out."
-        )
-    network = load_wide(checkpoint)
-    check_graph(checkpoint, group.fingerprint, _data_settings(study, group.networks[0].header))
-    print(f"Measuring how well they choose edges for {checkpoint}", flush=True)
-    return choice_tables(network, data.dataset.x, group.graph, group.networks, study.ks, study.draws)
-
-
-def _write(
-    folder: Path, study: ScoreStudy, data: AugmentedGraphData, tables: Tables, claims: list[Claim], seconds: float
-) -> Path:
-    from spx.score_study.board import write_board
-    from spx.score_study.pictures import draw_all
-    from spx.score_study.report import FIGURES, REPORT_FILE, write_report
-
-    try:
-        for name, table in tables.items():
-            with replacing(folder / "tables" / f"{name}.csv") as temporary:
-                table.write_csv(temporary)
-            with replacing(folder / "tables" / f"{name}.parquet") as temporary:
-                table.write_parquet(temporary)
-        pictures = draw_all(tables, folder / FIGURES)
-        write_board(folder, tables, claims, {name: folder / FIGURES / f"{name}.png" for name in pictures})
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} can't be written: {reason(error)}. Free space or choose another --output."
-        ) from error
-    title = f"What the networks attend to: {data.dataset_name}"
-    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
-    for claim in claims:
-        print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
-    print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)
-    return report
-
-
-def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds: float) -> dict[str, str]:
-    runs = tables["runs"]
-    widths, seeds = (", ".join(map(str, sorted(set(runs[name])))) for name in ("width", "seed"))
-    facts = {
-        "Dataset": f"{data.dataset_name}, protocol {data.protocol}, split {data.split}",
-        "Networks": f"{runs.height} of one head; widths {widths}; seeds {seeds}",
-        "State": {"best": "best on validation", "last": "after the last epoch"}[study.state],
-        "Wide network": study.wide_checkpoint or study.wide or "none",
-        "Command": f"spx {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "from Python",
-        "Seconds": f"{seconds:.0f} (runs that were finished before not counted)",
-    }
-    if study.max_epochs:
-        remark = "a version to look at, its numbers mean little" if study.runs == "small" else "as asked"
-        facts["Epochs"] = f"{study.max_epochs} a run: {remark}"
-    if "mass_kept" not in tables:
-        facts["Wide network"] = "none: how well the estimators choose edges was not measured"
-    return facts

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def test_help_lists_every_target_and_variable(help_text):
         "SMALL",
     ):
         assert variable in words
+
+
+def test_help_lists_every_target_with_a_hyphen(help_text):
+    """Those of the rules, as make itself knows them."""
+    known = re.findall(r"^([a-z0-9]+-[a-z0-9-]+):", make("-pn", "help"), re.MULTILINE)
+    assert {"ddp-demo", "test-all", "analyze-mine", "analyze-cora", "bench-startup"} <= set(known)
+    assert set(known) <= set(help_text.split())
 
 
 def test_help_lists_configurations_and_overlays(help_text):

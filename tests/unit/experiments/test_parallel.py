@@ -16,17 +16,17 @@ ESTIMATOR = Stage("estimator", "analysis-w4", (Path("estimator.yaml"),), (), {"n
 
 
 class MadeUpProcess:
-    """In the place of `subprocess.Popen`: leaves what a run leaves, or fails."""
+    """In the place of a run's process: leaves what a run leaves, or fails."""
 
     started: list[dict]
     failing: set[str]
 
-    def __init__(self, command: list[str], stdout, stderr, env: dict[str, str]):
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path):
         arguments = command[command.index("fit") + 1 :]
         options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        self.started.append({**options, "threads": env["OMP_NUM_THREADS"]})
+        self.started.append({**options, "threads": environment["OMP_NUM_THREADS"]})
         self.code = 3 if options["--seed_everything"] in self.failing else 0
-        stdout.write(f"a line\nseed {options['--seed_everything']} {'failed' if self.code else 'is done'}\n")
+        log.write_text(f"a line\nseed {options['--seed_everything']} {'failed' if self.code else 'is done'}\n")
         if not self.code:
             folder = Path(options["--runs_dir"], "toy", options["--name"], f"version_{options['--version']}")
             (folder / runs.RECORD_FILE).write_text(json.dumps({"test": 0.5}))
@@ -39,7 +39,7 @@ class MadeUpProcess:
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpProcess]:
     made_up = type("Made", (MadeUpProcess,), {"started": [], "failing": set()})
-    monkeypatch.setattr(parallel.subprocess, "Popen", made_up)
+    monkeypatch.setattr(parallel, "start_process", made_up)
     return made_up
 
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,19 +25,19 @@ class MadeUpRuns:
         self.record, self.fail_at, self.code, self.tests = record, fail_at, code, True
         self.options: list[dict[str, str]] = []
 
-    def __call__(self, command: list[str], check: bool):
+    def __call__(self, command: list[str]) -> int:
         arguments = command[command.index("fit") + 1 :]
         options = dict(zip(arguments[::2], arguments[1::2], strict=True))
         self.options.append(options)
         if len(self.options) - 1 == self.fail_at:
-            return type("Ended", (), {"returncode": self.code})
+            return self.code
         folder = Path(options["--runs_dir"], "toy", options["--name"], f"version_{options['--version']}")
         seed = int(options["--seed_everything"])
         (folder / runs.RECORD_FILE).write_text(
             json.dumps(self.record | {"folder": str(folder), "test": 0.4 + seed / 10 if self.tests else None})
         )
         write_artifact(folder / runs.SCORES_FILE, seed)
-        return type("Ended", (), {"returncode": 0})
+        return 0
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +50,7 @@ def train(monkeypatch, make_record):
 
     def install(**settings) -> MadeUpRuns:
         made_up = MadeUpRuns(make_record(), **settings)
-        monkeypatch.setattr(runs, "subprocess", SimpleNamespace(run=made_up))
+        monkeypatch.setattr(runs, "run_process", made_up)
         return made_up
 
     return install

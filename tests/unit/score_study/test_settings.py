@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spx.errors import ConfigError, SpxError
-from spx.score_study import command
+from spx.score_study import study as study_module
 from spx.score_study.command import gathered
 from spx.score_study.grid import make_jobs
 from spx.score_study.settings import ScoreStudy
@@ -89,9 +89,9 @@ def test_what_can_not_end_well_is_refused_before_anything_is_trained(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("a file, not a folder")
-    monkeypatch.setattr(command, "train", lambda _study: pytest.fail("it trains"))
+    monkeypatch.setattr(study_module, "train", lambda _study: pytest.fail("it trains"))
     with pytest.raises(SpxError, match=words):
-        command.analyze(ScoreStudy("actor", configs_dir=CONFIGS, **settings))
+        study_module.analyze(ScoreStudy("actor", configs_dir=CONFIGS, **settings))
 
 
 def test_the_wide_network_is_trained_when_it_is_needed() -> None:
