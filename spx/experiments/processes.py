@@ -165,6 +165,7 @@ def _become(command: list[str], environment: dict[str, str], log: Path | None) -
 
     atexit.unregister(leave)
     map_pages(pages)
+    multiprocessing.set_start_method(None, force=True)  # the server's would be that of a DataLoader's workers, too
     np.random.seed()  # other generators begin anew by themselves
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd()
