@@ -20,7 +20,7 @@ from .processes import ENVIRONMENT, start_spx, write_graph, write_own_configs
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked on Linux alone")
 
 PROBE = """
-import json, os, sys, threading
+import json, multiprocessing, os, sys, threading
 from pathlib import Path
 import __main__
 import torch
@@ -31,6 +31,7 @@ class Probe(Callback):
         names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SHOWN")
         seen = {name: os.environ.get(name) for name in names}
         seen |= {"argv": sys.argv[:2], "main": __main__.__spec__.name, "path": sys.path[0], "cwd": os.getcwd()}
+        seen["workers"] = multiprocessing.get_start_method()
         seen |= {"threads": torch.get_num_threads(), "active": threading.active_count()}
         Path(pl_module.trainer.logger.log_dir, "seen.json").write_text(json.dumps(seen))
 """
