@@ -13,9 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from spx.files import read_json
 from spx.graph.scores import load_scores
 
-RANKS = [2, pytest.param(3, marks=pytest.mark.full)]
+RANKS = [2, 3]
 SETTINGS = ("--trainer.precision", "64-true", "--trainer.max_epochs", "10", "--model.dropout", "0")
 WIDE = ("--model.norm", "none", "--data.batch_size", "50", "--then_test", "true")
+
+
+pytestmark = pytest.mark.full
 
 
 class Runs(NamedTuple):
@@ -115,7 +118,6 @@ def test_only_one_process_writes(runs: Runs, name: str, ranks: int) -> None:
     assert yaml.safe_load((runs.folder(name, ranks) / "config.yaml").read_text())["trainer"]["devices"] == str(ranks)
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_rank_without_validation_nodes_counts_for_nothing(tmp_path: Path, classes: int) -> None:
     """Ranked by ROC-AUC, and by accuracy. Neither part's number of nodes is a multiple of the ranks'."""
@@ -161,7 +163,6 @@ def write_few(home: Path, labels: str) -> None:
     (home / "plus.yaml").write_text(yaml.safe_dump({**wide, "name": "plus"}))
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("name", list(FEW))
 def test_more_ranks_than_nodes_to_judge(tmp_path: Path, name: str) -> None:
     """The third of three ranks judges none; in stage 2 its share of the last batch, of two nodes, is none too."""

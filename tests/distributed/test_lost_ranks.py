@@ -77,7 +77,8 @@ def test_a_killed_rank_ends_the_run_which_goes_on_with_another_number_of_ranks(h
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.full), 1])
+@pytest.mark.full
+@pytest.mark.parametrize("rank", [0, 1])
 def test_an_exception_on_one_rank_leaves_no_process_behind(home: Path, rank: int) -> None:
     script = home / "faulty.py"
     script.write_text(FAILS_ON_ONE_RANK.format(rank=rank))

@@ -79,6 +79,7 @@ def report(home: Path) -> Path:
     return home / "lightning_logs" / "minesweeper" / "analysis"
 
 
+@pytest.mark.full
 def test_every_run_is_an_ordinary_run_in_a_folder_of_its_own(home: Path) -> None:
     runs = sorted((home / "lightning_logs" / "minesweeper").glob("analysis-*/version_*"))
     assert [str(run.relative_to(run.parents[1])) for run in runs] == [
@@ -97,6 +98,7 @@ def test_every_run_is_an_ordinary_run_in_a_folder_of_its_own(home: Path) -> None
     assert config["model"]["init_args"]["width"] == 2
 
 
+@pytest.mark.full
 def test_the_report_says_what_the_tables_say(report: Path) -> None:
     """The page's numbers, recomputed from the measures' CSV."""
     page = html.unescape((report / "report.html").read_text())
@@ -128,6 +130,7 @@ def test_the_report_says_what_the_tables_say(report: Path) -> None:
     assert found["error", "augmented", "slope in K"][0] == pytest.approx(slope)
 
 
+@pytest.mark.full
 def test_tables_stand_as_csv_and_parquet_with_the_same_rows(report: Path) -> None:
     names = {path.stem for path in (report / "tables").glob("*.csv")}
     assert names == {path.stem for path in (report / "tables").glob("*.parquet")}
@@ -138,6 +141,7 @@ def test_tables_stand_as_csv_and_parquet_with_the_same_rows(report: Path) -> Non
     assert graphs["empty_rows"].item() == 1, "the lone node attends to nothing there"
 
 
+@pytest.mark.full
 def test_pictures_and_tensorboard_lie_beside_the_report(report: Path) -> None:
     for ending in ("png", "pdf", "svg"):
         assert len(list((report / "figures").glob(f"*.{ending}"))) >= 12

@@ -168,7 +168,9 @@ def test_no_setting_stands_without_which_the_run_would_be_the_same(file):
 
 
 @pytest.mark.parametrize("config", NAMES)
-@pytest.mark.parametrize("name", [*DATASETS, OWN])
+@pytest.mark.parametrize(
+    "name", ["actor", OWN, *(pytest.param(name, marks=pytest.mark.full) for name in DATASETS if name != "actor")]
+)
 def test_every_configuration_composes_and_fits_its_dataset(name, config, tmp_path):
     cli = instantiate(name, [CONFIGS / name / f"{config}.yaml"], tmp_path)  # a file that need not exist
     assert cli.settings.name == config, "the run's folder is named after its configuration"

@@ -77,6 +77,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return home
 
 
+@pytest.mark.full
 def test_a_forked_run_gives_the_numbers_of_a_process_of_its_own(driven: Path) -> None:
     forked, own = (folders(driven / name) for name in ("forked", "own"))
     assert (forked / "scores.safetensors").read_bytes() == (own / "scores.safetensors").read_bytes()
@@ -85,6 +86,7 @@ def test_a_forked_run_gives_the_numbers_of_a_process_of_its_own(driven: Path) ->
         assert one[key] == other[key], key
 
 
+@pytest.mark.full
 def test_a_forked_run_sees_what_a_process_of_its_own_sees(driven: Path) -> None:
     one, other = (json.loads((folders(driven / name) / "seen.json").read_text()) for name in ("forked", "own"))
     assert one == other
@@ -92,11 +94,13 @@ def test_a_forked_run_sees_what_a_process_of_its_own_sees(driven: Path) -> None:
     assert one["main"] == "spx.__main__", "what Lightning starts the other ranks as"
 
 
+@pytest.mark.full
 def test_the_peak_memory_of_a_forked_run_is_its_own(driven: Path) -> None:
     one, other = (json.loads((folders(driven / n) / RECORD_FILE).read_text())["peak_rss_mb"] for n in ("forked", "own"))
     assert one == pytest.approx(other, rel=0.05)
 
 
+@pytest.mark.full
 def test_exit_codes_and_logs_are_those_of_the_command(driven: Path) -> None:
     codes = json.loads((driven / "codes.json").read_text())
     assert codes == {"fit": 0, "foo": 2, "debug": 1, "other": 0, "killed": -signal.SIGKILL, "own": 0}

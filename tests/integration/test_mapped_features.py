@@ -25,8 +25,9 @@ def write_folder(folder: Path, dtype: str) -> None:
     x[numbers, numbers % 2] = 3
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit counts private memory alone on Linux")
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float16", marks=pytest.mark.full)])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_graph_with_more_features_than_memory(dtype: str, tmp_path: Path) -> None:
     write_folder(tmp_path / "graph", dtype)
     done = subprocess.run(

@@ -112,6 +112,7 @@ def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
     assert "CONFIG=plus" not in capsys.readouterr().out, "8 edges a node, few features: as the file has it"
 
 
+@pytest.mark.full
 def test_check_reports_and_estimates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "mygraph", "--extra=--data.undirected true --trainer.max_epochs 3"])
     out = capsys.readouterr().out

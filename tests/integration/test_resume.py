@@ -102,9 +102,8 @@ def test_a_fit_with_a_worker_that_is_killed_and_resumed_ends_as_one_without(home
     assert_resumes(home, "worker", "wide", "whole15")
 
 
-@pytest.mark.parametrize(
-    ("stop", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_that_is_stopped_says_how_to_go_on(home: Home, stop: signal.Signals, code: int) -> None:
     runs = f"stopped{code}"
     ended, output = stop_fit(home, runs, "wide", stop)

@@ -282,6 +282,7 @@ def sums_of_ten_thousand(dtype: torch.dtype) -> tuple[float, float, float]:
     return float(mass), float(out), float(grad_value)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_ten_thousand_ones_sum_to_ten_thousand(interpreted: Run, dtype: torch.dtype) -> None:
     """In bfloat16 they would sum to 256. The gradient is rounded to its input's precision once, at the end."""

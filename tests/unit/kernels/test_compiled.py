@@ -32,6 +32,7 @@ sample_neighbors(graph, None, 2, 0, "uniform")
 """
 
 
+@pytest.mark.full
 def test_a_second_process_finds_every_kernel_compiled(tmp_path: Path) -> None:
     def kernels() -> dict[Path, int]:
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import spx
 from spx.kernels.formula import NUM_EDGE_TYPES, EdgeType, Rows, Scoring
 
@@ -82,6 +84,7 @@ def test_the_operators_take_the_tensors_of_the_formula_in_its_order() -> None:
         assert [argument.name for argument in schema.arguments] == before + flat
 
 
+@pytest.mark.full
 def test_a_fourth_type_and_another_bound_reach_every_implementation(tmp_path: Path) -> None:
     """In a copy of the package whose formula alone is another."""
     for folder in ("spx", "benchmarks"):

@@ -89,6 +89,7 @@ def test_a_changed_part_makes_a_new_kernel_and_an_unchanged_one_is_found(copy: C
     assert attend() == (pytest.approx(np.exp(8) + 1, rel=1e-5), 1), "the first sources find their kernel again"
 
 
+@pytest.mark.full
 def test_changed_noise_changes_what_is_drawn_and_dropped(copy: Copy) -> None:
     before, again = (copy.run(SAMPLE_AND_DROP).split(";") for _ in range(2))
     assert before[:2] == again[:2]

@@ -54,6 +54,7 @@ def page(drawn: tuple[Path, list[str]], tables: Tables, claims: list[Claim]) -> 
     return write_report(folder / "report.html", "Title <1>", {"Dataset": "toy & co"}, tables, claims, names).read_text()
 
 
+@pytest.mark.full
 def test_every_picture_is_drawn_in_every_format(drawn: tuple[Path, list[str]]) -> None:
     folder, names = drawn
     assert names == list(PICTURES)
