@@ -185,6 +185,7 @@ def refused_in(home: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) ->
     return refused
 
 
+@pytest.mark.full
 def test_what_is_refused(home: Path, refused_in: Refused, tmp_path: Path) -> None:
     runs = home / "lightning_logs" / "minesweeper"
     wide = runs / "analysis-wide" / "version_0"
@@ -215,6 +216,7 @@ def test_what_is_refused(home: Path, refused_in: Refused, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists(), "nothing is written before all is well"
 
 
+@pytest.mark.full
 def test_files_of_another_dataset_are_refused(stages: Stages, home: Path, refused_in: Refused) -> None:
     ours = home / "lightning_logs" / "minesweeper" / "analysis-graph-w2" / "version_0"
     message = refused_in("analyze", "--scores", f"[{ours},{stages.estimator}]")

@@ -97,7 +97,7 @@ def fit(stage: str, settings: str, *more: str) -> None:
     main(["fit", "--config", f"{stage}.yaml", "--runs_dir", "runs", *more, *settings.split()])
 
 
-@pytest.mark.parametrize("stage", ["estimator", "wide"])
+@pytest.mark.parametrize("stage", [pytest.param("estimator", marks=pytest.mark.full), "wide"])
 @pytest.mark.parametrize(
     "settings", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.full) for name in WORK]
 )

@@ -12,6 +12,8 @@ import torch
 
 from .processes import run_spx, start_spx, wait_for, write_graph, write_own_configs
 
+pytestmark = pytest.mark.full
+
 EPOCHS = 80
 
 
@@ -84,14 +86,13 @@ def assert_resumes(home: Home, runs: str, stage: str, whole: str = "whole") -> N
     assert_same(run, home.run(whole, stage))
 
 
-@pytest.mark.parametrize("stage", [pytest.param("estimator", marks=pytest.mark.full), "wide"])
+@pytest.mark.parametrize("stage", ["estimator", "wide"])
 def test_a_fit_that_is_killed_and_resumed_ends_the_same(home: Home, stage: str) -> None:
     code, _ = stop_fit(home, "killed", stage, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert_resumes(home, "killed", stage)
 
 
-@pytest.mark.full
 def test_a_fit_with_a_worker_that_is_killed_and_resumed_ends_as_one_without(home: Home) -> None:
     """Each epoch starts a process or two, so there are few."""
     few = ("--trainer.max_epochs", 15)
@@ -102,7 +103,6 @@ def test_a_fit_with_a_worker_that_is_killed_and_resumed_ends_as_one_without(home
     assert_resumes(home, "worker", "wide", "whole15")
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_that_is_stopped_says_how_to_go_on(home: Home, stop: signal.Signals, code: int) -> None:
     runs = f"stopped{code}"

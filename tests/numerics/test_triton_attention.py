@@ -151,9 +151,15 @@ def kernels_agree(leaves: Inputs, rows: Rows, temperature: float, tiling: str, t
         )
 
 
+OTHER_SHAPES = [(1, 4, 1.0, "few rows"), (3, 5, 0.3, "few rows"), (2, 1, 1.0, "many rows")]
+
+
 @pytest.mark.parametrize(
     ("heads", "width", "temperature", "tiling"),
-    [(1, 4, 1.0, "few rows"), (4, 8, 0.3, "many rows"), (3, 5, 0.3, "few rows"), (2, 1, 1.0, "many rows")],
+    [
+        (4, 8, 0.3, "many rows"),
+        *(pytest.param(*case, marks=pytest.mark.full) for case in OTHER_SHAPES),
+    ],
 )
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_outputs_and_gradients(
@@ -257,7 +263,7 @@ def test_a_nan_is_not_clamped_away(interpreted: Run) -> None:
 
 
 @pytest.mark.parametrize("layout", ["K=10", "ragged"])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.full)])
 def test_half_precision_inputs(interpreted: Run, dtype: torch.dtype, layout: str) -> None:
     """The oracle takes the same rounded values, so `out` is as exact as in float32."""
     leaves, rows = inputs(len(LAYOUTS[layout]), 3, 5), rows_of(LAYOUTS[layout])
@@ -333,8 +339,8 @@ def compile_for_cuda(name: str, capability: int, kind: str, heads: int, width: i
     return {stage for stage, code in made.asm.items() if code}
 
 
-@pytest.mark.parametrize("kind", ["fp32", "bf16"])
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("kind", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
+@pytest.mark.parametrize("capability", [80, pytest.param(90, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", KERNELS)
 def test_compiles_for_cuda(compiling: Run, name: str, capability: int, kind: str) -> None:
     try:

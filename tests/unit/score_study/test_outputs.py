@@ -127,6 +127,7 @@ def test_the_page_and_the_words_of_the_claims_are_installed_with_the_package() -
     assert all(any(file.match(each) for each in settings["package-data"]["spx.score_study"]) for file in others)
 
 
+@pytest.mark.full
 def test_the_page_needs_nothing_beside_it(page: str) -> None:
     found = Page(page)
     assert len(found.images) == len(PICTURES)
@@ -139,12 +140,14 @@ def test_the_page_needs_nothing_beside_it(page: str) -> None:
     assert "toy &amp; co" in page
 
 
+@pytest.mark.full
 def test_links_lead_somewhere_and_ids_are_unique(page: str) -> None:
     found = Page(page)
     assert len(set(found.ids)) == len(found.ids)
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
 
 
+@pytest.mark.full
 def test_every_number_of_the_claims_stands_in_the_page(page: str, claims: list[Claim]) -> None:
     found = {(n["data-claim"], n["data-graph"], n["data-quantity"]): float(n["value"]) for n in Page(page).numbers}
     expected = {(c.key, c.graph, name): value for c in claims for name, value in c.numbers.items()}
@@ -153,6 +156,7 @@ def test_every_number_of_the_claims_stands_in_the_page(page: str, claims: list[C
         assert claim.verdict in page
 
 
+@pytest.mark.full
 def test_tensorboard_shows_curves_numbers_pictures_and_text(
     drawn: tuple[Path, list[str]], tables: Tables, claims: list[Claim], tmp_path: Path
 ) -> None:
