@@ -9,7 +9,6 @@ from typing import Any, Literal
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, Namespace
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
@@ -23,6 +22,7 @@ from spx.run_folder import CONFIG_FILE, INSIDE, LAST_CHECKPOINT, check_writable,
 from spx.saved_places import FOLDERS, is_inside
 from spx.torch_files import read_checkpoint
 from spx.training import NodeTask
+from spx.training.board import Board
 from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
 from spx.training.compiling import CompiledLayers
 from spx.training.handover import ScoreHandover
@@ -216,7 +216,7 @@ class SpxCLI(LightningCLI):
         check_monitors([*added, self._get(self.config_init, "checkpoint")], self.model, settings.trainer)
         if folder is not None and settings.trainer.logger in (None, True):
             name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
-            kwargs["logger"] = TensorBoardLogger(settings.runs_dir, name, version, default_hp_metric=False)
+            kwargs["logger"] = Board(settings.runs_dir, name, version, default_hp_metric=False)
         if folder is not None and given.default_root_dir is None:
             kwargs["default_root_dir"] = str(folder)  # for what Lightning and its callbacks leave by themselves
         files = [str(path) for path in settings.get("config") or []]

@@ -188,7 +188,8 @@ class RunRecord(Callback):
         settings = {name: getattr(data, name, None) for name in COMPARED}
         settings["dataset"] = data.dataset_name
         settings["k"] = " ".join(map(str, settings["k"])) if settings["k"] else None
-        settings |= {name: value for name, value in pl_module.hparams.items() if name not in FROM_DATA}
+        own = {name: value for name, value in pl_module.hparams.items() if name not in FROM_DATA}
+        settings |= {name: value for name, value in own.items() if not name.startswith("_")}  # LightningCLI's
         return {name: value for name, value in settings.items() if value is not None}
 
     @staticmethod

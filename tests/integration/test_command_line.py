@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 
 from spx.__main__ import main
 from spx.graph.scores import load_scores
 
-from .conftest import Stages
+from .conftest import CONFIGS, Stages
 
 Refused = Callable[..., str]
 
@@ -67,6 +69,21 @@ def test_runs_are_numbered_and_repeat_bit_for_bit(stages: Stages, home: Path) ->
     records = [run_json(folder) for folder in (*folders, stages.wide)]
     assert len({record["val"] for record in records}) == 1
     assert records[0]["scores"] == str(scores)
+
+
+def test_tensorboard_has_losses_and_metrics_first_and_settings_without_internals(stages: Stages) -> None:
+    events = EventAccumulator(str(stages.wide))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    groups = sorted({tag.partition("/")[0] for tag in tags})
+    assert groups == ["best", "test", "train", "val", "which_edges", "work"]
+    assert all("/" in tag for tag in tags)
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert {"dataset", "protocol", "split", "seed", "k", "sampler", "expander_degree", "width", "lr"} <= set(settings)
+    assert not {"num_features", "num_outputs", "task"} & set(settings)
+    assert not [name for name in settings if name.startswith("_")], "LightningCLI's own"
+    assert settings["k"].string_value == " ".join(map(str, CONFIGS["wide"]["data"]["init_args"]["k"]))
 
 
 def test_another_seed_gives_other_weights_and_version_sets_the_number(stages: Stages, home: Path) -> None:
