@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 Names = tuple[str, ...]
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0*)?$"  # 7 and 7.0, but not 007, which is a name
-_MISSING = ("nan", "na", "n/a", "null", "none", "?", "-")
 
 
 class Labels(NamedTuple):
@@ -66,23 +65,26 @@ def class_labels(column: "polars.Series", what: str, class_names: Names | None =
 def classes_from_text(column: "polars.Series", what: str) -> "polars.Series":
     """The column [N] of strings as integers if all are integers, else as it is; null stays null.
 
-    Raises DatasetError where labels are numbers with fractions, or numbers beside words for a missing one.
+    Raises DatasetError where labels are numbers with fractions.
     """
     import polars
 
     filled = column.drop_nulls()
     if filled.str.contains(_INTEGER).all():
         return column.str.replace(r"\.0*$", "").cast(polars.Int64)
-    missing = filled.filter(filled.str.to_lowercase().is_in(_MISSING))
-    rest = filled.filter(~filled.str.to_lowercase().is_in(_MISSING)).cast(polars.Float64, strict=False)
-    if len(rest) and rest.is_not_null().all():
-        if len(missing):
-            raise DatasetError(
-                f"{what} holds numbers and {shown(missing[0])} ({len(missing)} times): leave the cells of unlabelled "
-                "nodes empty, or give classes names that are no numbers"
-            )
-        if (rest != rest.round()).any():
-            raise DatasetError(_fractions(what, rest.filter(rest != rest.round())[0]))
+    if filled.str.to_lowercase().is_in(["true", "false"]).all():
+        return column.str.to_lowercase()
+    numeric = filled.str.contains(_INTEGER)
+    if 2 * numeric.sum() > len(filled):
+        logger.warning(
+            "%s holds integers and %s, taken as a class. If it stands for a node without a label: --data.missing",
+            *(what, shown(filled.filter(~numeric)[0])),
+        )
+    numbers = filled.str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2").cast(polars.Float64, strict=False)
+    if len(numbers) and numbers.is_not_null().all():
+        fractions = filled.filter(numbers != numbers.round())
+        if len(fractions):
+            raise DatasetError(_fractions(what, shown(fractions[0])))
     return column
 
 
@@ -133,8 +135,8 @@ def _check_known(found: "polars.Series", known: "polars.Series", what: str) -> N
         raise DatasetError(f"{what} holds {listed(unknown)}, but class_names {named}: name every class there")
 
 
-def _fractions(what: str, example: float) -> str:
+def _fractions(what: str, example: float | str) -> str:
     return (
-        f"{what} holds numbers that are no integers, such as {example!r}: classes must be integers or text; "
+        f"{what} holds numbers that are no integers, such as {example}: classes must be integers or text; "
         "turn numbers to be predicted into classes, such as ranges"
     )

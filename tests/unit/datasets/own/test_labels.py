@@ -40,13 +40,20 @@ def test_a_number_beside_words_is_a_word() -> None:
     assert text_labels("1", "2a", "none") == ([0, 1, 2], ("1", "2a", "none"))
 
 
-@pytest.mark.parametrize("word", ["nan", "NA", "None", "?"])
-def test_words_for_a_missing_label_beside_numbers_are_refused(word: str) -> None:
-    refused("holds numbers and .* \\(2 times\\): leave the cells of unlabelled", "1", "0", word, word)
+def test_a_word_among_integers_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert text_labels("1", "0", "1", "unknown")[1] == ("0", "1", "unknown")
+    assert "label holds integers and 'unknown', taken as a class. If it stands" in caplog.text
+    assert "--data.missing" in caplog.text
 
 
-def test_fractions_are_refused() -> None:
-    refused("no integers, such as 2.5: classes must be integers or text", "1", "2.5", None)
+def test_true_and_false_in_any_case_are_two_classes() -> None:
+    assert text_labels("True", "FALSE", "true", None) == ([1, 0, 1, -1], ("false", "true"))
+
+
+@pytest.mark.parametrize("fraction", ["2.5", "2,5", "-0,25"])
+def test_fractions_are_refused(fraction: str) -> None:
+    refused(f"no integers, such as '{fraction}': classes must be integers or text", "1", fraction, None)
 
 
 @pytest.mark.parametrize(("cells", "held"), [((), "none"), ((None,), "none"), (("a", "a", None), "only 'a'")])
