@@ -28,6 +28,8 @@ SCALINGS = ("standard", "log", "none")
 MAX_CATEGORIES = 100
 NEARLY_ALL = 0.9
 """Share of values that differ, from which on a category is more likely a name."""
+CODES = 20
+"""So few different integers may be codes."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,15 @@ class Column:
         return (_logarithm(values) if self.scaling == "log" else values) / self.deviation - self.mean / self.deviation
 
 
+@dataclass(frozen=True)
+class OtherColumn:
+    """A column that is no feature, and the share of the nodes without a value."""
+
+    name: str
+    kind: Literal["id", "label", "split", "left out"]
+    missing: float = 0.0
+
+
 class TableFeatures(NamedTuple):
     """Features of a table.
 
@@ -94,25 +105,30 @@ class TableFeatures(NamedTuple):
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of features in a table, in the order of the features."""
+    """The columns of features in a table, in the order of the features, and the others."""
 
     columns: tuple[Column, ...]
+    others: tuple[OtherColumn, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values alone, for run.json, checkpoints and exports."""
         columns = [asdict(column) for column in self.columns]
-        return {"columns": [{**column, "categories": list(column["categories"])} for column in columns]}
+        return {
+            "columns": [{**column, "categories": list(column["categories"])} for column in columns],
+            "others": [asdict(column) for column in self.others],
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
         """Raises ArtifactError for what `to_json` didn't write."""
         try:
             columns = tuple(_column_from_json(column) for column in content["columns"])
+            others = tuple(OtherColumn(**column) for column in content["others"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(f"The run's record of its table's columns is damaged ({error}). Run anew.") from error
-        return cls(columns)
+        return cls(columns, others)
 
-    def apply(self, frame: "polars.DataFrame", what: str) -> TableFeatures:
+    def apply(self, frame: "polars.DataFrame", what: str) -> TableFeatures | None:
         """Features of a table with the same columns, in any order; a category that isn't known is none of them.
 
         Raises ArtifactError, naming the column, if one is missing, and DatasetError for cells that don't fit.
@@ -146,8 +162,8 @@ class Schema:
 
 def fit_features(
     frame: "polars.DataFrame", train: Tensor, categorical: Iterable[str], scaling: Scaling, what: str
-) -> tuple[Schema, TableFeatures] | None:
-    """What the columns of a table are, and its features [N, F]; None if it has no column.
+) -> tuple[tuple[Column, ...], TableFeatures | None]:
+    """What the columns of a table are, and its features [N, F]; None of them if it has no column.
 
     train        the nodes [n] whose values give what fills gaps, means and deviations
     categorical  columns whose numbers name categories
@@ -161,8 +177,6 @@ def fit_features(
                 f"--data.categorical names {name!r}, which is no feature column of {what}"
                 f"{did_you_mean(name, frame.columns) or '.'} It has {listed(frame.columns)}"
             )
-    if not frame.width:
-        return None
     rows = train.numpy()
     columns, values = [], []
     for name in frame.columns:
@@ -173,7 +187,7 @@ def fit_features(
             logger.warning("%s: column %r is taken as numbers with a %s", what, name, _FORM_WORDS[columns[-1].form])
         if columns[-1].kind == "date":
             logger.warning("%s: column %r is taken as dates: days since the earliest", what, name)
-    return Schema(tuple(columns)), _features(columns, values, frame.height)
+    return tuple(columns), _features(columns, values, frame.height)
 
 
 _FORM_WORDS = {"decimal comma": "decimal comma", "thousands": "comma between thousands"}
@@ -189,7 +203,7 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
                 "join rare categories, or leave the column out"
             )
         there = len(values) - values.null_count()
-        doubt = "" if len(found) > 1 else "one value"
+        doubt = "" if len(found) > 1 else "one value: it can be left out"
         if len(found) > 2 and len(found) >= NEARLY_ALL * there:
             doubt = "nearly every value differs: if it is a name, leave the column out"
         return Column(name, kind, form, 1 - there / len(values), categories=tuple(found), doubt=doubt)
@@ -198,11 +212,11 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     column = Column(name, kind, form, missing, low, high, indicator=missing > 0)
     if kind == "embedding":
-        return replace(column, width=values.shape[1], doubt="" if high > low else "one value")
+        return replace(column, width=values.shape[1], doubt="" if high > low else "one value: it can be left out")
     training = values[rows]
     training = training[~np.isnan(training)]
     fill = float(np.median(training)) if training.size else low
-    column = replace(column, fill=fill, doubt=_doubt(values, low, high))
+    column = replace(column, fill=fill, doubt=_doubt(name, values, low, high) if kind != "date" else "")
     if kind == "date":
         column = replace(column, origin=low, fill=fill - low, low=0.0, high=high - low)
     if kind == "flag" or scaling == "none":
@@ -214,11 +228,13 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
     return replace(column, scaling=scaling, mean=float(known.mean()), deviation=deviation if steady else 1.0)
 
 
-def _doubt(values: np.ndarray, low: float, high: float) -> str:
+def _doubt(name: str, values: np.ndarray, low: float, high: float) -> str:
     if low == high:
-        return "one value"
-    num_nodes = len(values)
-    if num_nodes > 2 and low in (0, 1) and high == low + num_nodes - 1 and len(np.unique(values)) == num_nodes:
+        return "one value: it can be left out"
+    num_nodes, different = len(values), np.unique(values[~np.isnan(values)])
+    if 2 < len(different) <= CODES and num_nodes >= 5 * len(different) and (different == np.floor(different)).all():
+        return f"{len(different)} different integers: if they are codes, --data.categorical [{name}]"
+    if num_nodes > 2 and low in (0, 1) and high == low + num_nodes - 1 and len(different) == num_nodes:
         return "counts the rows: if it is no feature, leave the column out"
     return ""
 
@@ -227,8 +243,10 @@ def _logarithm(values: np.ndarray) -> np.ndarray:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
-def _features(columns: Iterable[Column], values: Iterable[Any], num_nodes: int) -> TableFeatures:
+def _features(columns: Iterable[Column], values: Iterable[Any], num_nodes: int) -> TableFeatures | None:
     columns, values = list(columns), list(values)
+    if not columns:
+        return None
     names = tuple(chain.from_iterable(column.feature_names for column in columns))
     x = np.zeros((num_nodes, len(names)), dtype=np.float32)
     places = np.cumsum([0, *(len(column.feature_names) for column in columns)]).tolist()

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
-from spx.datasets.own.schema import Schema, fit_features
+from spx.datasets.own.schema import OtherColumn, Schema, fit_features
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split
 from spx.datasets.own.split_columns import SPLIT, find_masks, masks_of
@@ -49,7 +49,7 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     nodes = read_table(nodes_file, (ID,)).frame
     if nodes.height == 0:
         raise DatasetError(f"{what} has no rows: it needs one for each node")
-    nodes = _without_row_counters(nodes, what)
+    all_names, nodes = nodes.columns, _without_row_counters(nodes, what)
     ids = _node_ids(nodes[ID], what)  # before: a node may be called NA
     nodes, words = without_missing(nodes, settings.missing)
     several = [name for name in nodes.columns if name.startswith(f"{LABEL}:")]
@@ -57,32 +57,39 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     mask_columns = find_masks(nodes.columns)
     split = choose_split(masks_of(nodes, mask_columns, what), labels, number, settings)
     columns = nodes.drop(ID, LABEL, SPLIT, *several, *mask_columns, strict=False)
-    del nodes
     _say_missing({name: words[name] for name in (LABEL, *several, SPLIT) if name in words}, what)
+    others = _others(all_names, nodes, several, mask_columns)
+    del nodes
     features_file = folder / FEATURES_FILE
     if features_file.exists():
         _refuse_both(columns.columns, features_file.name, what)
         x = mapped_features(features_file, len(ids))
-        features_path = os.path.abspath(features_file)
-        return OwnGraph(_edges(edges_file, ids), labels, x, None, ids, features_file=features_path, split=split)
-    features = None
+        features_path, found = os.path.abspath(features_file), Schema((), others).to_json()
+        edges = _edges(edges_file, ids)
+        return OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
     if schema is not None:
-        schema, features = schema, Schema.from_json(schema).apply(columns, what)
-    elif (fitted := fit_features(columns, split.train, settings.categorical, settings.scaling, what)) is not None:
-        found, features = fitted
-        categories = {column.name for column in found.columns if column.kind == "category"}
+        features = Schema.from_json(schema).apply(columns, what)
+    else:
+        fitted, features = fit_features(columns, split.train, settings.categorical, settings.scaling, what)
+        categories = {column.name for column in fitted if column.kind == "category"}
         _say_missing({name: held for name, held in words.items() if name in categories}, what)
-        schema = found.to_json()
+        schema = Schema(fitted, others).to_json()
     del columns
-    edges = _edges(edges_file, ids)
-    if features is None:
-        return OwnGraph(edges, labels, None, None, ids, split=split)
+    x, names, digest = features or (None, None, None)
     return OwnGraph(
-        *(edges, labels, features.x, None, ids, features.names),
-        split=split,
-        schema=dict(schema),
-        table_digest=features.digest,
+        *(_edges(edges_file, ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest
     )
+
+
+def _others(
+    names: list[str], nodes: "polars.DataFrame", several: list[str], masks: Mapping[str, str]
+) -> tuple[OtherColumn, ...]:
+    """The table's columns that are no features, in its order."""
+    kinds: dict[str, Literal["id", "label", "split"]] = {ID: "id", LABEL: "label", SPLIT: "split"}
+    kinds |= dict.fromkeys(several, "label") | dict.fromkeys(masks, "split")
+    left_out = [OtherColumn(name, "left out") for name in names if name not in nodes.columns]
+    known = [name for name in nodes.columns if name in kinds]
+    return (*(OtherColumn(name, kinds[name], nodes[name].null_count() / nodes.height) for name in known), *left_out)
 
 
 def _refuse_other_arrays(folder: Path) -> None:

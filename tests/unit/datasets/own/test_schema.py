@@ -14,9 +14,9 @@ from spx.errors import ArtifactError, DatasetError
 def fit(scaling: str = "none", categorical: tuple[str, ...] = (), train: list | None = None, **columns: object):
     frame = polars.DataFrame(columns, strict=False)
     rows = torch.tensor(range(frame.height) if train is None else train)
-    schema, features = fit_features(frame, rows, categorical, scaling, "nodes.csv")
+    columns, features = fit_features(frame, rows, categorical, scaling, "nodes.csv")
     assert len(features.names) == features.x.shape[1]
-    return schema, features
+    return Schema(columns), features
 
 
 def features(categorical: tuple[str, ...] = (), **columns: object) -> list[list[float]]:
@@ -58,7 +58,9 @@ def test_a_column_of_text_may_be_named_as_well() -> None:
 
 
 def test_no_columns() -> None:
-    assert fit_features(polars.DataFrame({"a": [1]}).drop("a"), torch.tensor([0]), (), "none", "nodes.csv") is None
+    frame = polars.DataFrame({"a": [1]}).drop("a")
+    assert fit_features(frame, torch.tensor([0]), (), "none", "nodes.csv") == ((), None)
+    assert Schema(()).apply(frame, "nodes.csv") is None
 
 
 def test_one_category_more_than_the_limit() -> None:
@@ -277,6 +279,7 @@ def test_a_damaged_record_of_columns(change: dict) -> None:
         (["x"] * 20, "one value"),
         ([3.0] * 20, "one value"),
         ([float(number) for number in range(1, 21)], "counts the rows"),
+        ([3, 1, 2] * 7, "3 different integers: if they are codes, --data.categorical [a]"),
         (["x", "y"] * 10, ""),
         ([0.5, 1.5] * 10, ""),
     ],
