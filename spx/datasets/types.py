@@ -39,7 +39,7 @@ class NodeDataset(NamedTuple):
     x            [N, F] float32, as the loader gives it: not normalised, but for numbers of a user's table. May be the
                  map of a file, float32 or float16, larger than the memory: not to be written to, nor copied as a whole
     edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
-    y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel
+    y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel (-1: not known)
     num_classes  C
     node_ids     [N] the nodes' names in a user's own files, strings or integers; None: 0 to N - 1
     class_names  the C classes' or labels' names; None: "0" to str(C - 1)

@@ -24,7 +24,7 @@ _INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0*)?$"  # 7 and 7.0, but not 007, which i
 class Labels(NamedTuple):
     """Labels of N nodes.
 
-    y            [N] int64, -1 where unlabelled; or [N, C] float32 in {0, 1}, 0 where unlabelled
+    y            [N] int64, -1 where unlabelled; or [N, C] float32 in {0, 1}, -1 where not known; 0 where unlabelled
     labelled     [N] bool
     class_names  C
     """
@@ -106,25 +106,26 @@ def classes_from_numbers(values: np.ndarray, what: str) -> "polars.Series":
 
 
 def several_labels(table: np.ndarray, class_names: Names, what: str) -> Labels:
-    """Labels of 0 and 1 [N, C] (floats); a row of NaN is an unlabelled node.
+    """Labels of 0 and 1 [N, C] (floats); NaN and -1 are not known, and a node of which none is known is unlabelled.
 
-    Raises DatasetError for other values, and for rows that are NaN in part.
+    Raises DatasetError for other values, and for labels that aren't known of any node.
     """
-    empty = np.isnan(table)
+    empty = np.isnan(table) | (table == -1)
     labelled = ~empty.all(axis=1)
-    partly = int((empty.any(axis=1) & labelled).sum())
-    if partly:
-        raise DatasetError(
-            f"{what} are empty or NaN in part for {partly} nodes: give each node all labels (0 or 1), or none"
-        )
     wrong = table[(table != 0) & (table != 1) & ~empty]
     if wrong.size:
         raise DatasetError(f"{what} must be 0 or 1, but {wrong.size} are not, such as {shown(float(wrong[0]))}")
     if not labelled.any():
         raise DatasetError(f"{what} are empty for all nodes: at least some nodes need labels")
-    if len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
+    unknown = [name for name, none in zip(class_names, empty.all(axis=0), strict=True) if none]
+    if unknown:
+        raise DatasetError(f"{what}: {listed(unknown)} is empty for all nodes: leave it out")
+    partly = int((empty.any(axis=1) & labelled).sum())
+    if partly:
+        logger.warning("%s are known in part for %d nodes: loss and metric are over the known ones", *(what, partly))
+    elif len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
         logger.warning("%s: each node has exactly one. If they are classes, give them as one column", what)
-    y = np.where(labelled[:, None], table, 0).astype(np.float32)
+    y = np.where(labelled[:, None], np.where(empty, -1, table), 0).astype(np.float32)
     return Labels(torch.from_numpy(y), torch.from_numpy(labelled), class_names)
 
 

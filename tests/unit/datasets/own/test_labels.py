@@ -102,7 +102,7 @@ def test_several_labels_and_gaps() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([[0, np.nan], [1, 1]], "in part for 1 nodes: give each node all labels"),
+        ([[0, np.nan], [1, -1]], "'b' is empty for all nodes: leave it out"),
         ([[0, 2], [1, 0.5]], "must be 0 or 1, but 2 are not, such as 2.0"),
         ([[np.nan, np.nan]], "empty for all nodes"),
         ([[np.inf, 1]], "must be 0 or 1"),
@@ -111,6 +111,15 @@ def test_several_labels_and_gaps() -> None:
 def test_several_labels_that_are_not_0_or_1(table: list, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         several_labels(np.array(table, dtype=float), ("a", "b"), "labels")
+
+
+def test_several_labels_that_are_known_in_part(caplog: pytest.LogCaptureFixture) -> None:
+    nan = np.nan
+    with caplog.at_level(logging.WARNING):
+        labels = several_labels(np.array([[0, nan], [-1, -1], [-1, 1], [1, 0]]), ("a", "b"), "the labels")
+    assert labels.y.tolist() == [[0, -1], [0, 0], [-1, 1], [1, 0]]
+    assert labels.labelled.tolist() == [True, False, True, True]
+    assert "the labels are known in part for 2 nodes: loss and metric are over the known ones" in caplog.text
 
 
 def test_classes_as_several_labels_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -104,9 +104,13 @@ def test_several_labels(tmp_path: Path) -> None:
     assert not (torch.cat(dataset.split) == 1).any(), "a node without labels is in no part"
 
 
-def test_a_node_with_some_of_its_labels(tmp_path: Path, refused: Callable) -> None:
-    path = write_folder(tmp_path, **{**SEVERAL, "label:funny": cells("", "", rest="1")})
-    refused(path, "nodes.csv: the columns 'label:' are empty or NaN in part for 2 nodes", "give each node all labels")
+@pytest.mark.parametrize("gap", ["", "NA", "-1"])
+def test_a_node_with_some_of_its_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture, gap: str) -> None:
+    with caplog.at_level(logging.WARNING):
+        dataset = read(write_folder(tmp_path, **{**SEVERAL, "label:funny": cells(gap, gap, rest="1")[:25] + ["0"] * 5}))
+    assert dataset.y[:3].tolist() == [[-1, 0], [-1, 1], [1, 1]]
+    assert torch.cat(dataset.split).numel() == NUM_NODES
+    assert "nodes.csv: the columns 'label:' are known in part for 2 nodes" in caplog.text
 
 
 @pytest.mark.parametrize(
