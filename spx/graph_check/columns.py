@@ -76,4 +76,7 @@ def _share(missing: float) -> str:
 
 
 def _day(days: float) -> str:
-    return str(date(1970, 1, 1) + timedelta(days=int(days // 1)))
+    try:
+        return str(date(1970, 1, 1) + timedelta(days=int(days // 1)))
+    except OverflowError:  # years beyond 1 to 9999
+        return f"day {days:.0f} since 1970"

@@ -216,6 +216,15 @@ def test_predictions_keep_the_scales_and_categories_of_training(folder: Path, ca
     assert "column 'city' holds 'Bergen', which training didn't have: these 1 nodes are in no category" in caplog.text
 
 
+def test_features_of_ones_own_are_said_to_be_taken_as_scaled(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = load(ESTIMATOR, dataset="./mine", device="cpu")
+    with caplog.at_level(logging.WARNING):
+        run.predict(run.data.dataset)
+        assert not caplog.records
+        run.predict(x=run.data.dataset.x)
+    assert "the features given are taken as already scaled" in caplog.text
+
+
 def test_the_schema_lies_in_the_run_and_the_export(folder: Path) -> None:
     record = json.loads((folder / ESTIMATOR / "run.json").read_text())
     assert [(column["name"], column["kind"]) for column in record["schema"]["columns"]] == [
