@@ -19,11 +19,13 @@ Form = Literal["plain", "decimal comma", "thousands"]
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$"
 _SURELY_THOUSANDS = r",\d{3},|\."
 _DECIMAL_COMMA = r"^[+-]?\d+,\d+([eE][+-]?\d+)?$"
+_SIGN = r"[+\u{2212}-]"
 _MONEY = r"[$\u{20ac}\u{a3}]"
 _GROUPED = r"\d+([ \u{a0}\u{202f}'\u{2019}_.,]\d{3})*([.,]\d+)?([eE][+-]?\d+)?"
-_LIKE_A_NUMBER = f"^[+-]?{_MONEY}? ?[+-]?{_GROUPED} ?(%|{_MONEY})?$"
+_LIKE_A_NUMBER = f"^{_SIGN}?{_MONEY}? ?{_SIGN}?{_GROUPED} ?(%|{_MONEY})?$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?$"
 _LIKE_A_DATE = r"^(\d{1,2}[./-]\d{1,2}[./-](\d{2}|\d{4})|\d{4}[./]\d{1,2}[./]\d{1,2})( \d{1,2}:\d{2}(:\d{2})?)?$"
+_LIKE_A_LIST = r"^[\[(]\s*[+-]?[\d.][^\])]*[\])]$"
 _FLAGS = ["true", "false"]
 _SECONDS_A_DAY = 86400.0
 
@@ -126,6 +128,7 @@ def _kind_of_text(filled: "polars.Series", what: str) -> tuple[Kind, Form]:
     if filled.str.contains(_ISO_DATE).all():
         return "date", "plain"
     for pattern, name, mend in (
+        (_LIKE_A_LIST, "lists of numbers", "give each number a column, or save the table as Parquet, with lists"),
         (_LIKE_A_DATE, "dates", "write them as 2024-12-31"),
         (_LIKE_A_NUMBER, "numbers", "write plain ones, such as 1234.5"),
     ):

@@ -185,11 +185,14 @@ def fit_features(
         values.append(reading.values)
         if columns[-1].form != "plain":
             logger.warning("%s: column %r is taken as numbers with a %s", what, name, _FORM_WORDS[columns[-1].form])
+        if columns[-1].doubt.startswith(_NAME_DOUBT):
+            logger.warning("%s: column %r is taken as a category, but %s", what, name, columns[-1].doubt)
         if columns[-1].kind == "date":
             logger.warning("%s: column %r is taken as dates: days since the earliest", what, name)
     return tuple(columns), _features(columns, values, frame.height)
 
 
+_NAME_DOUBT = "nearly every value differs"
 _FORM_WORDS = {"decimal comma": "decimal comma", "thousands": "comma between thousands"}
 
 
@@ -205,7 +208,7 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
         there = len(values) - values.null_count()
         doubt = "" if len(found) > 1 else "one value: it can be left out"
         if len(found) > 2 and len(found) >= NEARLY_ALL * there:
-            doubt = "nearly every value differs: if it is a name, leave the column out"
+            doubt = f"{_NAME_DOUBT}: if it is a name, leave the column out"
         return Column(name, kind, form, 1 - there / len(values), categories=tuple(found), doubt=doubt)
     gaps = np.isnan(values)
     missing = float(gaps.mean()) if kind != "embedding" else float(gaps[:, 0].mean())

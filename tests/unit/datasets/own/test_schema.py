@@ -145,7 +145,8 @@ def test_commas_that_could_be_either(cells: list) -> None:
 
 
 @pytest.mark.parametrize(
-    "cells", [["12 %", "3 %"], ["$1,200", "$7"], ["1 234", "7 000"], ["1'234", "7"], ["1.234,5", "2.000,1"]]
+    "cells",
+    [["12 %", "3 %"], ["$1,200", "$7"], ["1 234", "7 000"], ["1'234", "7"], ["1.234,5", "2.000,1"], ["\u22125", "3"]],
 )
 def test_what_looks_like_numbers_is_no_category_in_silence(cells: list) -> None:
     refused("column 'a' looks like numbers, such as .*: write plain ones", a=cells)
@@ -155,6 +156,20 @@ def test_what_looks_like_numbers_is_no_category_in_silence(cells: list) -> None:
 @pytest.mark.parametrize("cells", [["31.12.2024", "01.02.2023"], ["12/31/24", "1/2/23"], ["2024/12/31", "2024/01/01"]])
 def test_what_looks_like_dates_is_no_category_in_silence(cells: list) -> None:
     refused("column 'day' looks like dates, such as .*: write them as 2024-12-31", day=cells)
+
+
+@pytest.mark.parametrize("cells", [["[0.1, 0.2]", "[0.3, -1]"], ["[1 2 3]", "[4 5 6]"], ["(1, 2)", "(3, 4)"]])
+def test_what_looks_like_lists_is_no_category_in_silence(cells: list) -> None:
+    refused("column 'emb' looks like lists of numbers, such as .*: give each number a column, or save", emb=cells)
+
+
+def test_a_category_of_names_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        fit(name=["anna", "ben", "carl", "dora"], city=["Rome", "Oslo"] * 2)
+    assert [record.message for record in caplog.records] == [
+        "nodes.csv: column 'name' is taken as a category, but nearly every value differs: if it is a name, leave the "
+        "column out"
+    ]
 
 
 def test_words_that_hold_digits_are_categories() -> None:
