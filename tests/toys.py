@@ -21,7 +21,12 @@ TASKS = {
 
 
 def toy_dataset(
-    name: str = "toy", data_dir: str = "data", protocol: str = "public", split: int = 0, own: OwnSettings | None = None
+    name: str = "toy",
+    data_dir: str = "data",
+    protocol: str = "public",
+    split: int = 0,
+    own: OwnSettings | None = None,
+    schema: None = None,
 ) -> NodeDataset:
     """A graph whose labels follow from a node's own and its neighbours' features; in place of `load_dataset`."""
     if name not in TASKS:

@@ -1,6 +1,7 @@
 """What both stages' DataModules share: the dataset, its split, and the augmented graph."""
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader
 from spx.data.batch import NodeBatch
 from spx.dataset_names import run_name
 from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
+from spx.datasets.own.missing import DEFAULT_MISSING
+from spx.datasets.own.schema import Scaling
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
@@ -43,6 +46,10 @@ class GraphData(L.LightningDataModule):
         stratify: own graphs without a split: draw each class by these shares.
         metric: own graphs: "accuracy" or "roc_auc"; default: accuracy, for several labels roc_auc.
         categorical: own graphs from tables: feature columns of numbers that name categories.
+        missing: own graphs from tables: words that stand for a missing value, beside the empty cell; default: NA, N/A,
+            NaN, null, None, - and ?.
+        scaling: own graphs from tables: of numbers, by the training nodes' mean and deviation: "standard", "log" (of
+            their logarithm), or "none".
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -63,6 +70,8 @@ class GraphData(L.LightningDataModule):
         stratify: bool = True,
         metric: MetricName | None = None,
         categorical: list[str] | None = None,
+        missing: list[str] | None = None,
+        scaling: Scaling = "standard",
         expander_seed: int | None = None,
     ):
         super().__init__()
@@ -77,7 +86,9 @@ class GraphData(L.LightningDataModule):
             self.hparams[name] = _plain(value)
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
-        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()))
+        words = DEFAULT_MISSING if missing is None else tuple(missing)
+        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()), words, scaling)
+        self.schema: dict[str, Any] | None = None
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
@@ -101,14 +112,32 @@ class GraphData(L.LightningDataModule):
             "fingerprint": self.data_fingerprint,
             "feature_names": None if dataset.feature_names is None else list(dataset.feature_names),
             "class_names": None if dataset.class_names is None else list(dataset.class_names),
+            "schema": dataset.schema,
             "settings": self.method_settings,
             "cwd": str(Path.cwd()),
         }
 
     @cached_property
     def dataset(self) -> NodeDataset:
-        """The loaded dataset."""
-        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own)
+        """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
+        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema)
+
+    def use_schema(self, schema: dict[str, Any] | None) -> None:
+        """Read the columns of a table as they were read in training (`NodeDataset.schema`): the same categories, fill
+        values and scales. None: they are found out anew."""
+        if schema != self.schema:
+            self.schema = schema
+            self._forget()
+
+    def leave_unscaled(self) -> None:
+        """Take a table's numbers as they are, as networks of older versions did."""
+        if self.own.scaling != "none":
+            self.own = replace(self.own, scaling="none")
+            self._forget()
+
+    def _forget(self) -> None:
+        for name in ("dataset", "data_fingerprint"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def data_fingerprint(self) -> str:

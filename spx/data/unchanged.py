@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lightning.pytorch.utilities import rank_zero_warn
 
 from spx.datasets import changed_columns, what_changed
+from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,9 +50,18 @@ def _is_state(value: dict) -> bool:
     lists = [value[name] for name in ("feature_names", "class_names") if value.get(name) is not None]
     return (
         isinstance(value.get("settings"), dict)
+        and isinstance(value.get("schema"), dict | None)
         and all(isinstance(text, str) for text in (*texts, *maybe))
         and all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
     )
+
+
+def read_as_trained(state: Mapping[str, Any], data: "GraphData") -> None:
+    """Have a user's table read and scaled as it was when the state was taken; none is of an older version."""
+    if state.get("schema") is not None:
+        data.use_schema(state["schema"])
+    elif "schema" not in state:
+        data.leave_unscaled()
 
 
 def check_checkpoint(checkpoint: Mapping[str, Any], data: "GraphData", stage: str) -> None:
@@ -72,6 +82,9 @@ def check_checkpoint(checkpoint: Mapping[str, Any], data: "GraphData", stage: st
     _, then = data_state(checkpoint)
     if stage == "fit":
         _check_settings(then.get("settings", {}), data)
+        _check_scales(then, data)
+    else:
+        read_as_trained(then, data)
     changes = changes_since(then, data)
     if not changes.parts:
         return
@@ -100,6 +113,21 @@ def _check_settings(then: Mapping[str, Any], data: "GraphData") -> None:
         raise ConfigError(
             f"The checkpoint was made with other settings of the data: {'; '.join(differences)}. Give those that it "
             "was made with (data.seed is seed_everything on the command line), or start anew."
+        )
+
+
+def _check_scales(then: Mapping[str, Any], data: "GraphData") -> None:
+    """Refuse to go on with numbers of a table that are scaled in another way; older versions didn't scale."""
+    if data.dataset.schema is None:
+        return
+    scalings = [
+        {column.scaling for column in Schema.from_json(schema).columns} - {"none"} if schema else set()
+        for schema in (then.get("schema"), data.dataset.schema)
+    ]
+    if scalings[0] != scalings[1]:
+        raise ConfigError(
+            "The checkpoint was made with other scales of the table's numbers. Give --data.scaling "
+            f"{next(iter(scalings[0]), 'none')}, or start anew."
         )
 
 

@@ -82,7 +82,7 @@ def _check_features(x: Tensor, mend: str) -> None:
 def _check_labels(dataset: NodeDataset, mend: str) -> None:
     y, num_classes = dataset.y, dataset.num_classes
     if dataset.task == "multilabel":
-        wrong = int(((y != 0) & (y != 1)).any(dim=1).sum())
+        wrong = int(((y != 0) & (y != 1) & (y != -1)).any(dim=1).sum())
         if wrong:
             raise DatasetError(f"the labels of {wrong} of {y.size(0)} nodes are not 0 or 1 (NaN?). {mend}")
         return
@@ -129,8 +129,8 @@ def _check_metric(dataset: NodeDataset) -> None:
     names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
     multilabel = dataset.task == "multilabel"
     for part, nodes in dataset.split._asdict().items():
-        y = dataset.y[nodes] == 1
-        defined = y.any(0) & (~y).any(0)
+        y = dataset.y[nodes]
+        defined = (y == 1).any(0) & (y == 0).any(0)
         if not bool(defined.any()):
             held = "each label is the same for all of them" if multilabel else f"all are of class {names[int(y[0])]!r}"
             raise DatasetError(

@@ -50,18 +50,19 @@ def data_fingerprint(dataset: NodeDataset) -> str:
     names of classes and of feature columns where they have names.
 
     The bytes are little-endian on every platform, and each tensor's type and shape go in before its values. Of
-    features that stay on disk, shape, evenly spaced rows and the file's time of change stand for the whole.
+    features that stay on disk, shape, evenly spaced rows and the file's time of change stand for the whole; of a
+    table, its values before they are filled and scaled, which depends on the split.
     """
     parts = {
         "nodes": str(dataset.num_nodes),
-        "edges": _digest(dataset.edge_index),
-        "labels": _digest(dataset.y),
-        "split": _digest(*dataset.split),
-        "features": _digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x),
+        "edges": tensor_digest(dataset.edge_index),
+        "labels": tensor_digest(dataset.y),
+        "split": tensor_digest(*dataset.split),
+        "features": _features_digest(dataset),
     }
     for name, names in (("classes", dataset.class_names), ("columns", dataset.feature_names)):
         if names is not None:
-            parts[name] = _digest(*(each.encode() for each in names))
+            parts[name] = tensor_digest(*(each.encode() for each in names))
     if dataset.features_file is not None:
         parts["written"] = _time_of_change(dataset.features_file)
     return " ".join([FORMAT, *(f"{name}={value}" for name, value in parts.items())])
@@ -148,7 +149,8 @@ def _parts(fingerprint: str) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in parts) if kind == FORMAT else {}
 
 
-def _digest(*parts: Tensor | bytes) -> str:
+def tensor_digest(*parts: Tensor | bytes) -> str:
+    """SHA-256 of the parts, cut to 32 hex digits; each tensor's type and shape go in before its values."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
@@ -159,10 +161,16 @@ def _digest(*parts: Tensor | bytes) -> str:
     return digest.hexdigest()[:32]
 
 
+def _features_digest(dataset: NodeDataset) -> str:
+    if dataset.table_digest is not None:
+        return dataset.table_digest
+    return tensor_digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x)
+
+
 def _sampled_digest(x: Tensor) -> str:
     num_rows = max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // max(1, x.size(1))))
     rows = torch.linspace(0, x.size(0) - 1, min(num_rows, x.size(0)), dtype=torch.float64).round().long()
-    return _digest(x[rows], str(list(x.shape)).encode())
+    return tensor_digest(x[rows], str(list(x.shape)).encode())
 
 
 def _time_of_change(file: str) -> str:

@@ -1,8 +1,9 @@
 """The one entry: a name, a protocol and a split number in, a checked dataset out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -22,6 +23,7 @@ def load_dataset(
     protocol: str = "public",
     split: int = 0,
     own: OwnSettings = OwnSettings(),  # noqa: B008 - frozen
+    schema: Mapping[str, Any] | None = None,
 ) -> NodeDataset:
     """Load a dataset of `DATASETS`, fetching its raw files into `data_dir` if they are not there, or a graph of
     the user's own.
@@ -31,6 +33,7 @@ def load_dataset(
     protocol  "public" or "paper": how the nodes are split, see `spx.datasets.table`
     split     number of the fixed split; for drawn splits any number >= 0, added to the protocol's seed
     own       how a graph of the user's own is read; refused for others
+    schema    what the columns of its table were taken for in training (`NodeDataset.schema`); None: it is found out
 
     The parsed graph is memory-mapped from a cache file, privately: changing a tensor in place changes
     no file. Raises DatasetError for everything that can be wrong with the arguments, the folder, the
@@ -38,7 +41,7 @@ def load_dataset(
     """
     if is_path(name):
         _check_number(name, split)
-        return read_own(name, protocol, split, own)
+        return read_own(name, protocol, split, own, schema)
     spec = _spec(name)
     own.refuse_for(name)
     rule = _rule(spec, protocol)

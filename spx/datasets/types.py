@@ -1,6 +1,6 @@
 """What travels inside `spx.datasets`, and what leaves it. N nodes, E edges, F features, C classes."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -36,15 +36,17 @@ class GraphTensors(NamedTuple):
 class NodeDataset(NamedTuple):
     """A node classification problem: one graph, one split, one task, one metric.
 
-    x            [N, F] float32, as the loader gives it: not normalised. May be the map of a file, float32 or float16,
-                 larger than the memory: not to be written to, nor copied as a whole
+    x            [N, F] float32, as the loader gives it: not normalised, but for numbers of a user's table. May be the
+                 map of a file, float32 or float16, larger than the memory: not to be written to, nor copied as a whole
     edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
-    y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel
+    y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel (-1: not known)
     num_classes  C
     node_ids     [N] the nodes' names in a user's own files, strings or integers; None: 0 to N - 1
     class_names  the C classes' or labels' names; None: "0" to str(C - 1)
     feature_names  of the F columns in a user's table: "age", and "city=Rome" for each category; None: without names
     features_file  that x is the map of; None: x is in memory, or a published dataset's
+    schema       what the columns of a user's table are, in plain values (`spx.datasets.own.schema`); None: no table
+    table_digest  of that table's values, before they are filled and scaled; x may be any such table's
     """
 
     name: str
@@ -61,6 +63,8 @@ class NodeDataset(NamedTuple):
     class_names: tuple[str, ...] | None = None
     feature_names: tuple[str, ...] | None = None
     features_file: str | None = None
+    schema: dict[str, Any] | None = None
+    table_digest: str | None = None
 
     @property
     def num_nodes(self) -> int:

@@ -4,20 +4,27 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from spx.arguments import CommandParser
 from spx.configurations import BASE, config_layers, found_configs
 from spx.dataset_names import OWN, is_path
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
+from spx.files import reason, write_json
 from spx.graph_check.full_settings import full_settings
 from spx.graph_check.plus_rule import MOST_TRAINING_NODES, recipe_for
 
+if TYPE_CHECKING:
+    from spx.graph_check.columns import ColumnLine
+
 PLUS = "plus"
 SHOWN_CLASSES = 12
+SHOWN_DOUBTS = 10
 
 
 def check_main(argv: Sequence[str] | None = None) -> None:
@@ -37,7 +44,7 @@ def check_main(argv: Sequence[str] | None = None) -> None:
     for_data = _data_arguments(extra)
     data = _data(["--data.dataset", settings.dataset, "--data.data_dir", settings.data_dir, *for_data])
     console = Console()
-    num_edges = _print_facts(data, configs, console)
+    num_edges = _print_facts(data, configs, console, settings.json)
     if not settings.facts:
         _print_estimate(data, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
 
@@ -48,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--facts", action="store_true", help="only read and report, without the trial runs")
     parser.add_argument("--data_dir", default="data", help="folder of the published datasets")
     parser.add_argument("--configs_dir", default="configs", help="folder of the configurations that are tried")
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write the facts, and what each column of a table is, as JSON"
+    )
     parser.add_argument("--extra", default="", help="settings of the data, such as --extra='--data.undirected true'")
     return parser
 
@@ -76,8 +86,9 @@ def _data(arguments: list[str]):
         raise ConfigError(f"--extra can't be used: {str(error).splitlines()[0]}") from error
 
 
-def _print_facts(data, configs: Path, console: Console) -> int:
-    """Print, and return the number of attention edges."""
+def _print_facts(data, configs: Path, console: Console, json_file: str | None) -> int:
+    """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
+    from spx.graph_check.columns import column_lines
     from spx.graph_check.facts import attention_edges, class_counts, edge_facts, feature_facts
 
     dataset = data.dataset
@@ -110,9 +121,39 @@ def _print_facts(data, configs: Path, console: Console) -> int:
     for name, text in rows.items():
         table.add_row(name, text)
     console.print(table)
-    for line in (*_advice(edges, features, counts, data), *_recipe(dataset, mean, configs)):
+    columns = [] if dataset.schema is None else column_lines(dataset.schema)
+    _print_columns(columns, console)
+    advice = [*_advice(edges, features, counts, data), *_doubts(columns), *_recipe(dataset, mean, configs)]
+    for line in advice:
         console.print(f"- {line}", soft_wrap=True, highlight=False, markup=False)
+    if json_file is not None:
+        facts = {"dataset": data.dataset_name, "facts": rows, "columns": [line._asdict() for line in columns]}
+        _write(Path(json_file), {**facts, "advice": advice, "schema": dataset.schema})
     return total
+
+
+def _print_columns(lines: "list[ColumnLine]", console: Console) -> None:
+    from spx.graph_check.columns import shown_lines
+
+    if not lines:
+        return
+    table = Table("column", "taken as", "missing", "range", "what is done", title="columns", title_justify="left")
+    for line in shown_lines(lines):
+        table.add_row(*(Text(text) for text in line[:-1]))
+    console.print(table)
+
+
+def _doubts(lines: "list[ColumnLine]") -> list[str]:
+    doubts = [f"Column {line.name!r}: {line.doubt}." for line in lines if line.doubt]
+    rest = len(doubts) - SHOWN_DOUBTS
+    return doubts if rest <= 0 else [*doubts[:SHOWN_DOUBTS], f"And {rest:,} more columns of such doubts (--json FILE)."]
+
+
+def _write(file: Path, content: dict) -> None:
+    try:
+        write_json(file, content)
+    except OSError as error:
+        raise ConfigError(f"{file} can't be written: {reason(error)}. Choose another place.") from error
 
 
 def _recipe(dataset, mean_degree: float, configs: Path) -> list[str]:

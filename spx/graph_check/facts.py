@@ -107,7 +107,7 @@ def class_counts(dataset: NodeDataset) -> tuple[Tensor, int]:
     """Nodes of each class, or nodes that have each label, [C] int64; and the nodes without any label."""
     if dataset.task == "multilabel":
         split = torch.cat(dataset.split)
-        return dataset.y[split].sum(0).long(), dataset.num_nodes - split.numel()
+        return (dataset.y[split] == 1).sum(0), dataset.num_nodes - split.numel()
     labelled = dataset.y >= 0
     return torch.bincount(dataset.y[labelled], minlength=dataset.num_classes), int((~labelled).sum())
 

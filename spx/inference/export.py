@@ -22,7 +22,7 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
         ArtifactError: there is no finished run, a file of it is damaged, or the folder can't be written.
     """
     files = read_run(run_folder, checkpoint)
-    model = build_model(files, checkpoint).model
+    model, data_state = build_model(files, checkpoint)
     names = class_names(files, model.num_outputs) or tuple(map(str, range(model.num_outputs)))
     origin = {name: str(files.record[name]) for name in ORIGIN if name in files.record}
     config = NetworkConfig(
@@ -30,6 +30,7 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
         arguments=network_arguments(model.network),
         task=model.task,
         class_names=names,
+        schema=data_state.get("schema"),
         made_from={"run": "/".join(files.folder.absolute().parts[-3:]), "checkpoint": Path(checkpoint).name, **origin},
     )
     save_network(output, model.network, config)

@@ -9,7 +9,7 @@ import torch
 
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
 from spx.data.handover import scores_of_fingerprint
-from spx.data.unchanged import changes_since, data_state
+from spx.data.unchanged import changes_since, data_state, read_as_trained
 from spx.dataset_names import file_stamps, is_path
 from spx.datasets.fingerprint import VALUES
 from spx.errors import ArtifactError, ConfigError, DatasetError
@@ -118,6 +118,7 @@ def build_data(
         ) from error
     if dataset is not None and isinstance(files.record.get("dataset"), str):
         data.dataset_name = files.record["dataset"]  # what its scores are filed under
+    read_as_trained(network.data_state, data)
     _check_unchanged(files, network, data)
     return data
 

@@ -1,5 +1,6 @@
 """A finished run, loaded to predict."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.resampled import CoreNodeBatches
+from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.predictions import Predictions, from_step, joined
@@ -19,6 +21,8 @@ from spx.inference.run_files import read_run
 from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
 from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
+
+logger = logging.getLogger(__name__)
 
 
 def load(
@@ -125,6 +129,12 @@ class TrainedRun:
         else:
             nodes = graph_or_nodes if nodes is None else nodes
         numbers = find_nodes(nodes, self.data.dataset)
+        if x is not None and getattr(graph_or_nodes, "schema", None) != self.data.dataset.schema and self._is_scaled:
+            logger.warning(
+                "The run %s scales numbers of its table: the features given are taken as already scaled, as those of "
+                "run.data.dataset.x are (run.json says how: schema).",
+                self.folder,
+            )
         x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
         return self._batches(numbers, x, self._neighborhoods(draws), batch_size)
 
@@ -161,6 +171,12 @@ class TrainedRun:
         for start in range(0, nodes.numel(), batch_size):
             rows = list(range(start, min(start + batch_size, nodes.numel())))
             yield (batch for source in sources for batch in source.__getitem__(rows))
+
+    @property
+    def _is_scaled(self) -> bool:
+        """Whether features of the run's data are others than the table's numbers."""
+        schema = self.data.dataset.schema
+        return schema is not None and any(column.scaling != "none" for column in Schema.from_json(schema).columns)
 
     @property
     def _needs_whole_graph(self) -> bool:

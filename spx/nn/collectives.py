@@ -22,14 +22,17 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def share_of_ranks(y: Tensor) -> Tensor | float:
-    """What a rank's mean loss over its labels `y` [B, ...] has to be weighed by: B over the mean of all ranks; 0 of no
-    label.
+    """What a rank's mean loss over its labels `y` [B, ...] has to be weighed by: their number over the mean of all
+    ranks; 0 of no label. Of several labels a node those that aren't known, -1, don't count.
 
     Data-parallel strategies take the mean of the ranks' gradients, which so becomes that of the mean over all labels.
     """
     if num_ranks() == 1:
         return 1.0
-    count = torch.tensor(y.shape[0], dtype=torch.float64, device=y.device)
+    if y.dim() == 2:
+        count = (y >= 0).sum().double() / max(1, y.shape[1])
+    else:
+        count = torch.tensor(y.shape[0], dtype=torch.float64, device=y.device)
     return count * num_ranks() / sum_over_ranks(count).clamp(min=1)
 
 

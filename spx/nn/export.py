@@ -37,6 +37,8 @@ class NetworkConfig:
         task: "multiclass" or "multilabel".
         class_names: of the C classes or labels, in the order of the network's outputs.
         made_from: where it comes from, as a person wants to know it: run, dataset, metric, ...
+        schema: what the columns of the table were that it was trained on (`spx.datasets.own.schema`): how each is read,
+            filled and scaled; None: it takes features as they are.
         weights: fingerprint of the weights; `save_network` fills it in.
         format_version: of the files.
     """
@@ -46,6 +48,7 @@ class NetworkConfig:
     task: TaskName
     class_names: tuple[str, ...]
     made_from: dict[str, str] = field(default_factory=dict)
+    schema: dict[str, Any] | None = None
     weights: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -140,6 +143,7 @@ def read_config(folder: str | Path) -> NetworkConfig:
             f"{path} has format version {str(content.get('format_version'))[:20]}; this program reads version "
             f"{FORMAT_VERSION}. {_MEND}"
         )
+    content.setdefault("schema", None)  # older exports have none
     if problem := _problem(content):
         raise ArtifactError(f"{path} can't be used: {problem}. {_MEND}")
     return NetworkConfig(**{**content, "class_names": tuple(content["class_names"])})
@@ -164,6 +168,8 @@ def _problem(content: dict[str, Any]) -> str | None:
         return "class_names are no list of names"
     if len(names) != arguments["num_outputs"]:
         return f"there are {len(names)} class names for {arguments['num_outputs']} outputs"
+    if not isinstance(content["schema"], dict | None):
+        return "the schema is no set of columns"
     made_from = content["made_from"]
     if not isinstance(made_from, dict) or not all(isinstance(value, str) for value in made_from.values()):
         return "made_from holds more than text"

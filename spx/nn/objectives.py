@@ -43,26 +43,32 @@ def prior_offset(train: Tensor, target: Tensor, num_outputs: int, task: TaskName
         task: "multiclass" or "multilabel".
     """
     yes_train, yes_target = (_counts(y, num_outputs, task) for y in (train, target))
-    share = yes_train / len(train)
-    shifted = (yes_target + num_outputs * share) / (len(target) + num_outputs)
+    num_train, num_target = (_known(y, task) for y in (train, target))
+    share = torch.nan_to_num(yes_train / num_train)
+    shifted = (yes_target + num_outputs * share) / (num_target + num_outputs)
     offset = share.logit() - shifted.logit() if task == "multilabel" else share.log() - shifted.log()
     return torch.where((share > 0) & (share < 1), offset, 0)
 
 
 def _counts(y: Tensor, num_outputs: int, task: TaskName) -> Tensor:
-    return y.sum(0) if task == "multilabel" else y.bincount(minlength=num_outputs).float()
+    return (y == 1).sum(0).float() if task == "multilabel" else y.bincount(minlength=num_outputs).float()
+
+
+def _known(y: Tensor, task: TaskName) -> Tensor | int:
+    return (y >= 0).sum(0) if task == "multilabel" else len(y)
 
 
 def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tensor:
-    """Mean cross-entropy: over B nodes, or over the B * C binary labels; 0 for no node.
+    """Mean cross-entropy: over B nodes, or over those of the B * C binary labels that are known; 0 for no node.
 
     Args:
         log_probabilities: as `log_probabilities` gives them.
-        target: [B] int64 classes, or [B, C] float labels in {0, 1}.
+        target: [B] int64 classes, or [B, C] float labels in {0, 1}, -1 where not known.
     """
     if task == "multilabel":
         no, yes = log_probabilities.unbind(-2)
-        return -(target * yes + (1 - target) * no).sum() / max(1, target.numel())
+        known = target >= 0
+        return -torch.where(known, target * yes + (1 - target) * no, 0).sum() / known.sum().clamp(min=1)
     return nll_loss(log_probabilities, target, reduction="sum") / max(1, target.numel())
 
 

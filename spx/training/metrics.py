@@ -10,6 +10,9 @@ from torchmetrics.utilities import dim_zero_cat
 from spx.errors import ConfigError
 from spx.nn.objectives import TaskName
 
+NOT_KNOWN = -1
+"""Stands for one of several labels of a node that isn't known."""
+
 
 def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
     """The torchmetrics object of "accuracy" or "roc_auc"; its value is nan where it is undefined.
@@ -18,7 +21,7 @@ def make_metric(name: str, task: TaskName, num_outputs: int) -> Metric:
         ConfigError: ROC-AUC asked for more than two classes, accuracy for several labels, or an unknown name.
     """
     if name == "roc_auc" and task == "multilabel":
-        return LabelsAUROC(num_outputs)
+        return LabelsAUROC(num_outputs, ignore_index=NOT_KNOWN)
     if name == "roc_auc" and num_outputs == 2:
         return ClassAUROC()
     if name == "accuracy" and task == "multiclass":
@@ -56,7 +59,8 @@ class LabelsAUROC(MultilabelAUROC):
         defined = has_both_classes(target)
         if not defined.any():
             return torch.full((), torch.nan, device=target.device)
-        return multilabel_auroc(scores[:, defined], target[:, defined], int(defined.sum()), validate_args=False)
+        scores, target = scores[:, defined], target[:, defined]
+        return multilabel_auroc(scores, target, int(defined.sum()), ignore_index=self.ignore_index, validate_args=False)
 
 
 def has_both_classes(target: Tensor) -> Tensor:

@@ -176,6 +176,7 @@ class RunRecord(Callback):
             "scores_fingerprint": getattr(data, "scores_fingerprint", None),
             "data_fingerprint": data.data_fingerprint,
             "class_names": None if data.dataset.class_names is None else list(data.dataset.class_names),
+            "schema": data.dataset.schema,
             "cwd": str(Path.cwd()),
             "config_files": self.config_files,
             "versions": {package: version(package) for package in RECORDED_PACKAGES},

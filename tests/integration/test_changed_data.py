@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from spx.__main__ import main
+from spx.inference.export import export_run
+from spx.inference.run import load
+from spx.nn.export import read_config
 
 from .conftest import write_configs
 
@@ -106,6 +109,7 @@ COLUMNS = {
     renamed: "its feature columns changed (missing 'age'; new 'years')",
     moved_away: "its feature columns changed (missing 'city=Oslo'; new 'city=Bergen')",
 }
+LACKING = "nodes.csv lacks feature columns (missing 'age'; new 'years')"
 GRAPH = {swapped: "its split changed", relabelled: "its labels changed", rewired: "its edges changed"}
 
 
@@ -165,13 +169,13 @@ def test_stage_2_says_what_changed_since_stage_1(change: Callable, folder: Path,
     assert f"was made for other data: {words}" in message
 
 
-@each(*GRAPH, *COLUMNS)
+@each(*GRAPH, renamed)
 def test_predictions_are_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
     apply(folder, change)
     for run in (ESTIMATOR, WIDE):
         message = refused("predict", run, "--dataset", "./mine", "--output", "p.csv")
         assert message.count("\n") == 1
-        assert f"changed since: {({**GRAPH, **COLUMNS})[change]}" in message
+        assert (LACKING if change is renamed else f"changed since: {GRAPH[change]}") in message
     assert not (folder / "p.csv").exists()
 
 
@@ -185,15 +189,84 @@ def test_predictions_from_other_values_say_so(folder: Path, caplog: pytest.LogCa
     assert (folder / "p.csv").read_text().count("\n") == NUM_NODES + 1
 
 
-@each(swapped, relabelled, *COLUMNS)
+def predictions(folder: Path, run: str) -> str:
+    main(["predict", run, "--dataset", "./mine", "--output", "p.csv"])
+    return (folder / "p.csv").read_text()
+
+
+@pytest.mark.parametrize("run", [ESTIMATOR, WIDE])
+def test_predictions_take_columns_by_their_names(run: str, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wanted = predictions(folder, run)
+    apply(folder, turned)
+    with caplog.at_level(logging.WARNING):
+        assert predictions(folder, run) == wanted
+    assert not caplog.records
+
+
+def test_predictions_keep_the_scales_and_categories_of_training(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Values of a node that no other is near change the predictions of that one alone, not everyone's scale."""
+    dataset = load(ESTIMATOR, dataset="./mine", device="cpu").data.dataset
+    edit(folder, lambda row: row | ({"age": "999", "city": "Bergen"} if row["id"] == "n8" else {}))
+    with caplog.at_level(logging.WARNING):
+        changed = load(ESTIMATOR, dataset="./mine", device="cpu").data.dataset
+    others = [node for node in range(NUM_NODES) if node != 8]
+    assert changed.x[others].equal(dataset.x[others])
+    assert changed.x[8, changed.feature_names.index("age")] > 10
+    assert changed.feature_names == dataset.feature_names
+    assert "column 'city' holds 'Bergen', which training didn't have: these 1 nodes are in no category" in caplog.text
+
+
+def test_features_of_ones_own_are_said_to_be_taken_as_scaled(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = load(ESTIMATOR, dataset="./mine", device="cpu")
+    with caplog.at_level(logging.WARNING):
+        run.predict(run.data.dataset)
+        assert not caplog.records
+        run.predict(x=run.data.dataset.x)
+    assert "the features given are taken as already scaled" in caplog.text
+
+
+def test_the_schema_lies_in_the_run_and_the_export(folder: Path) -> None:
+    record = json.loads((folder / ESTIMATOR / "run.json").read_text())
+    assert [(column["name"], column["kind"]) for column in record["schema"]["columns"]] == [
+        ("age", "number"),
+        ("city", "category"),
+        ("amount", "number"),
+    ]
+    export_run(ESTIMATOR, "exported")
+    assert read_config("exported").schema == record["schema"]
+
+
+@each(swapped, relabelled, renamed)
 def test_a_test_of_other_data_is_refused(change: Callable, folder: Path, refused: Callable[..., str]) -> None:
     apply(folder, change)
     best = f"{ESTIMATOR}/checkpoints/best.ckpt"
     test = ["--config", "estimator.yaml", "--data.dataset", "./mine", "--runs_dir", "runs", "--ckpt_path", best]
     for command in ("test", "validate"):
         message = refused(command, *test)
-        assert {**GRAPH, **COLUMNS}[change] in message
+        assert (LACKING if change is renamed else GRAPH[change]) in message
         assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("change", [turned, moved_away])
+def test_a_test_takes_columns_by_their_names(
+    change: Callable, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = f"{ESTIMATOR}/checkpoints/best.ckpt"
+    test = ["test", "--config", "estimator.yaml", "--data.dataset", "./mine", "--runs_dir", "runs", "--ckpt_path", best]
+    main(test)
+    wanted = figure(capsys.readouterr().out)
+    apply(folder, change)
+    main(test)
+    assert (figure(capsys.readouterr().out) == wanted) or change is moved_away
+
+
+def figure(printed: str) -> str:
+    return next(line for line in printed.splitlines() if "test/accuracy" in line)
+
+
+def test_a_run_goes_on_with_its_scales(folder: Path, refused: Callable[..., str]) -> None:
+    message = refused("resume", ESTIMATOR, "--trainer.max_epochs", "4", "--data.scaling", "log")
+    assert "other scales of the table's numbers. Give --data.scaling standard" in message
 
 
 def test_a_checkpoint_alone_is_its_run(folder: Path) -> None:

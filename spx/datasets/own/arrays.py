@@ -159,13 +159,14 @@ def _node_ids(ids: np.ndarray, num_nodes: int) -> "polars.Series":
 
 
 def _masks(arrays: Arrays, num_nodes: int, by_column: bool) -> Split | None:
-    """Each [S, N] bool; one that all S splits share is repeated."""
+    """Each [S, N] bool; one that all S splits share is repeated, and validation may be left out."""
     given = [name for name in MASKS if name in arrays]
     if not given:
         return None
-    if len(given) < len(MASKS):
+    if not {"train_mask", "test_mask"} <= set(given):
         raise DatasetError(f"it has {listed(given)} but not all of {listed(MASKS)}: add the others, or leave all out")
-    masks = [_mask(name, arrays[name], num_nodes, by_column) for name in MASKS]
+    none = np.zeros(num_nodes, dtype=bool)
+    masks = [_mask(name, arrays.get(name, none), num_nodes, by_column) for name in MASKS]
     num_splits = max(len(mask) for mask in masks)
     if any(len(mask) not in (1, num_splits) for mask in masks):
         raise DatasetError(f"the masks have {listed(len(mask) for mask in masks)} splits: give each the same number")

@@ -1,6 +1,6 @@
 """What a user's files hold, whatever their format. N nodes, E edges, F features, S splits."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class OwnGraph(NamedTuple):
     node_ids    [N] strings or int64, all different; None: 0 to N - 1
     feature_names  F, of a table's columns; None: they have no names
     features_file  the file that x is a map of; None: x is in memory
+    split       the one that was chosen; None: none yet
+    schema, table_digest  as of `NodeDataset`
     """
 
     edge_index: Tensor
@@ -32,6 +34,9 @@ class OwnGraph(NamedTuple):
     node_ids: "polars.Series | None" = None
     feature_names: tuple[str, ...] | None = None
     features_file: str | None = None
+    split: Split | None = None
+    schema: dict[str, Any] | None = None
+    table_digest: str | None = None
 
     @property
     def num_nodes(self) -> int:

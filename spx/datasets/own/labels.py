@@ -19,13 +19,12 @@ logger = logging.getLogger(__name__)
 Names = tuple[str, ...]
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0*)?$"  # 7 and 7.0, but not 007, which is a name
-_MISSING = ("nan", "na", "n/a", "null", "none", "?", "-")
 
 
 class Labels(NamedTuple):
     """Labels of N nodes.
 
-    y            [N] int64, -1 where unlabelled; or [N, C] float32 in {0, 1}, 0 where unlabelled
+    y            [N] int64, -1 where unlabelled; or [N, C] float32 in {0, 1}, -1 where not known; 0 where unlabelled
     labelled     [N] bool
     class_names  C
     """
@@ -66,23 +65,26 @@ def class_labels(column: "polars.Series", what: str, class_names: Names | None =
 def classes_from_text(column: "polars.Series", what: str) -> "polars.Series":
     """The column [N] of strings as integers if all are integers, else as it is; null stays null.
 
-    Raises DatasetError where labels are numbers with fractions, or numbers beside words for a missing one.
+    Raises DatasetError where labels are numbers with fractions.
     """
     import polars
 
     filled = column.drop_nulls()
     if filled.str.contains(_INTEGER).all():
         return column.str.replace(r"\.0*$", "").cast(polars.Int64)
-    missing = filled.filter(filled.str.to_lowercase().is_in(_MISSING))
-    rest = filled.filter(~filled.str.to_lowercase().is_in(_MISSING)).cast(polars.Float64, strict=False)
-    if len(rest) and rest.is_not_null().all():
-        if len(missing):
-            raise DatasetError(
-                f"{what} holds numbers and {shown(missing[0])} ({len(missing)} times): leave the cells of unlabelled "
-                "nodes empty, or give classes names that are no numbers"
-            )
-        if (rest != rest.round()).any():
-            raise DatasetError(_fractions(what, rest.filter(rest != rest.round())[0]))
+    if filled.str.to_lowercase().is_in(["true", "false"]).all():
+        return column.str.to_lowercase()
+    numeric = filled.str.contains(_INTEGER)
+    if 2 * numeric.sum() > len(filled):
+        logger.warning(
+            "%s holds integers and %s, taken as a class. If it stands for a node without a label: --data.missing",
+            *(what, shown(filled.filter(~numeric)[0])),
+        )
+    numbers = filled.str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2").cast(polars.Float64, strict=False)
+    if len(numbers) and numbers.is_not_null().all():
+        fractions = filled.filter(numbers != numbers.round())
+        if len(fractions):
+            raise DatasetError(_fractions(what, shown(fractions[0])))
     return column
 
 
@@ -104,25 +106,26 @@ def classes_from_numbers(values: np.ndarray, what: str) -> "polars.Series":
 
 
 def several_labels(table: np.ndarray, class_names: Names, what: str) -> Labels:
-    """Labels of 0 and 1 [N, C] (floats); a row of NaN is an unlabelled node.
+    """Labels of 0 and 1 [N, C] (floats); NaN and -1 are not known, and a node of which none is known is unlabelled.
 
-    Raises DatasetError for other values, and for rows that are NaN in part.
+    Raises DatasetError for other values, and for labels that aren't known of any node.
     """
-    empty = np.isnan(table)
+    empty = np.isnan(table) | (table == -1)
     labelled = ~empty.all(axis=1)
-    partly = int((empty.any(axis=1) & labelled).sum())
-    if partly:
-        raise DatasetError(
-            f"{what} are empty or NaN in part for {partly} nodes: give each node all labels (0 or 1), or none"
-        )
     wrong = table[(table != 0) & (table != 1) & ~empty]
     if wrong.size:
         raise DatasetError(f"{what} must be 0 or 1, but {wrong.size} are not, such as {shown(float(wrong[0]))}")
     if not labelled.any():
         raise DatasetError(f"{what} are empty for all nodes: at least some nodes need labels")
-    if len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
+    unknown = [name for name, none in zip(class_names, empty.all(axis=0), strict=True) if none]
+    if unknown:
+        raise DatasetError(f"{what}: {listed(unknown)} is empty for all nodes: leave it out")
+    partly = int((empty.any(axis=1) & labelled).sum())
+    if partly:
+        logger.warning("%s are known in part for %d nodes: loss and metric are over the known ones", *(what, partly))
+    elif len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
         logger.warning("%s: each node has exactly one. If they are classes, give them as one column", what)
-    y = np.where(labelled[:, None], table, 0).astype(np.float32)
+    y = np.where(labelled[:, None], np.where(empty, -1, table), 0).astype(np.float32)
     return Labels(torch.from_numpy(y), torch.from_numpy(labelled), class_names)
 
 
@@ -133,8 +136,8 @@ def _check_known(found: "polars.Series", known: "polars.Series", what: str) -> N
         raise DatasetError(f"{what} holds {listed(unknown)}, but class_names {named}: name every class there")
 
 
-def _fractions(what: str, example: float) -> str:
+def _fractions(what: str, example: float | str) -> str:
     return (
-        f"{what} holds numbers that are no integers, such as {example!r}: classes must be integers or text; "
+        f"{what} holds numbers that are no integers, such as {example}: classes must be integers or text; "
         "turn numbers to be predicted into classes, such as ranges"
     )

@@ -1,7 +1,9 @@
 """A user's own graph by its path: a saved PyG `Data` (.pt), an .npz, or a folder of two tables."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -16,25 +18,29 @@ from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split
 from spx.datasets.own.tables import read_folder
 from spx.datasets.types import Metric, NodeDataset, Task
-from spx.errors import DatasetError
+from spx.errors import ArtifactError, DatasetError
 
 _EXPECTED = "a folder with nodes.csv and edges.csv (or .parquet), an .npz, or a .pt (docs/own-data.md)"
 _MEND = "Correct the graph's files, see docs/own-data.md"
 
 
-def read_own(path: str, protocol: str, split: int, settings: OwnSettings) -> NodeDataset:
+def read_own(
+    path: str, protocol: str, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None = None
+) -> NodeDataset:
     """The graph at `path` as a checked dataset.
 
     protocol  "public": own graphs have one protocol
     split     number of the split that the files hold, or of the draw if they hold none
+    schema    what a table's columns were when the network was trained (`NodeDataset.schema`): they are read and scaled
+              in the same way; None: it is found out
     Raises DatasetError, whatever is in the files, with one line that starts with `graph PATH: `. MemoryError passes.
     """
     what = f"graph {path if path.isprintable() else repr(path)}"
     try:
-        dataset = _read(path, protocol, split, settings)
+        dataset = _read(path, protocol, split, settings, schema)
     except DatasetError as error:
         raise DatasetError(f"{what}: {one_line(error, 600)}") from error
-    except (ImportError, MemoryError):
+    except (ImportError, MemoryError, ArtifactError):
         raise
     except Exception as error:  # whatever else a strange file makes a library raise
         raise DatasetError(
@@ -44,10 +50,10 @@ def read_own(path: str, protocol: str, split: int, settings: OwnSettings) -> Nod
     return dataset
 
 
-def _read(path: str, protocol: str, split: int, settings: OwnSettings) -> NodeDataset:
+def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None) -> NodeDataset:
     if protocol != "public":
         raise DatasetError(f"protocol {protocol!r}: own graphs have one protocol, leave --data.protocol at 'public'")
-    graph = _graph(Path(os.path.expanduser(path)), settings)
+    graph = _graph(Path(os.path.expanduser(path)), split, settings, schema)
     labels, num_nodes = graph.labels, graph.num_nodes
     metric = _metric(settings.metric, labels.task, len(labels.class_names))
     check_ends(graph.edge_index, num_nodes)
@@ -58,7 +64,7 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings) -> NodeDa
         x=_features(graph.x, edge_index, num_nodes),
         edge_index=edge_index,
         y=labels.y,
-        split=choose_split(graph, split, settings),
+        split=graph.split or choose_split(graph.masks, labels, split, settings),
         split_index=split,
         num_classes=len(labels.class_names),
         task=labels.task,
@@ -67,19 +73,22 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings) -> NodeDa
         class_names=labels.class_names,
         feature_names=graph.feature_names,
         features_file=graph.features_file,
+        schema=graph.schema,
+        table_digest=graph.table_digest,
     )
 
 
-def _graph(path: Path, settings: OwnSettings) -> OwnGraph:
+def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None) -> OwnGraph:
     if os.path.isdir(path):  # other than pathlib's, never raises
-        return read_folder(path, settings.categorical)
+        return read_folder(path, split, settings, schema)
     ending = path.suffix.lower()
     if not os.path.isfile(path):
         raise DatasetError(f"there is no file or folder at this path; give {_EXPECTED}")
     if ending not in (".pt", ".npz"):
         raise DatasetError(f"this is no kind of file that is read; give {_EXPECTED}")
-    if settings.categorical:
-        raise DatasetError("--data.categorical only holds for a folder of tables: leave it out")
+    for name in ("categorical", "missing"):
+        if getattr(settings, name) != getattr(OwnSettings(), name):
+            raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
     if ending == ".pt":
         return graph_from_arrays(read_saved(path), masks_by_column=True, source=str(path))
     return graph_from_arrays(read_npz(path), masks_by_column=False, source=str(path))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from spx.datasets.own.missing import DEFAULT_MISSING
+from spx.datasets.own.schema import SCALINGS, Scaling
 from spx.datasets.splits import Shares
 from spx.datasets.types import Metric
 from spx.errors import DatasetError
@@ -18,6 +20,8 @@ class OwnSettings:
     stratify     draw each class by these shares, where the files hold no split
     metric       "accuracy" or "roc_auc"; None: accuracy, for several labels roc_auc
     categorical  feature columns of numbers that name categories; columns of text always do
+    missing      words in tables that stand for a missing value, beside the empty cell; in any case
+    scaling      of the numbers in tables: "standard", "log" or "none" (`spx.datasets.own.schema`)
     """
 
     undirected: bool = False
@@ -25,6 +29,12 @@ class OwnSettings:
     stratify: bool = True
     metric: Metric | None = None
     categorical: tuple[str, ...] = ()
+    missing: tuple[str, ...] = DEFAULT_MISSING
+    scaling: Scaling = "standard"
+
+    def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise DatasetError(f"--data.scaling {self.scaling!r} is not known: give {', '.join(SCALINGS)}")
 
     def refuse_for(self, name: str) -> None:
         """Raise DatasetError if anything is set: the published dataset `name` leaves nothing open."""

@@ -39,8 +39,8 @@ def find_table(folder: Path, stem: str) -> Path:
 def read_table(file: Path, needed: tuple[str, ...], only: bool = False) -> Table:
     """The columns of one table: all, or `only` the needed ones.
 
-    All columns of a CSV file are strings, without the spaces around them; an empty cell is null, and blank lines are
-    left out.
+    All columns of a CSV file are strings. Text has no spaces around it; an empty cell is null, and blank lines of CSV
+    are left out. A first column without a name, as pandas writes it, is called "".
     Raises DatasetError for a file that is no table, and for columns that are missing or not told apart by their names.
     """
     import polars
@@ -53,14 +53,19 @@ def read_table(file: Path, needed: tuple[str, ...], only: bool = False) -> Table
         raise DatasetError(f"{file.name} can't be read as {kind}: {one_line(error, 150)}. Save it anew") from error
 
 
+def nameless_column(file_name: str, number: int) -> DatasetError:
+    """That column `number`, from 1, has no name."""
+    return DatasetError(
+        f"{file_name}: column {number} has no name: name each column in the first line (with pandas: "
+        "to_csv(index=False))"
+    )
+
+
 def _check_names(file_name: str, names: list[str], needed: tuple[str, ...]) -> None:
-    """Raise DatasetError for columns that have no name, share one, or are missing."""
-    nameless = [number + 1 for number, name in enumerate(names) if not name]
+    """Raise DatasetError for columns without a name, after the first, that share one, or are missing."""
+    nameless = [number + 1 for number, name in enumerate(names) if number and not name]
     if nameless:
-        raise DatasetError(
-            f"{file_name}: column {nameless[0]} has no name: name each column in the first line "
-            "(with pandas: to_csv(index=False))"
-        )
+        raise nameless_column(file_name, nameless[0])
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise DatasetError(f"{file_name}: more than one column is named {listed(twice)}: rename them")
@@ -81,11 +86,9 @@ def _read_csv(file: Path, needed: tuple[str, ...], only: bool) -> Table:
     names = [(name or "").strip() for name in raw_names]
     _check_names(file.name, names, needed)
     kept = dict.fromkeys(needed if only else names)
-    wanted = {raw: name for raw, name in zip(raw_names, names, strict=True) if name in kept}
+    wanted = {raw or "": name for raw, name in zip(raw_names, names, strict=True) if name in kept}
     frame = polars.read_csv(file, columns=list(wanted), infer_schema=False, glob=False).rename(wanted)
-    text = polars.all().str.strip_chars()
-    frame = frame.with_columns(polars.when(text != "").then(text).name.keep())
-    frame = frame.filter(~polars.all_horizontal(polars.all().is_null()))  # without blank lines
+    frame = _stripped(frame).filter(~polars.all_horizontal(polars.all().is_null()))  # without blank lines
     return Table(frame, [name for name in names if name not in kept])
 
 
@@ -97,7 +100,18 @@ def _read_parquet(file: Path, needed: tuple[str, ...], only: bool) -> Table:
     names = table.collect_schema().names()
     _check_names(file.name, names, needed)
     kept = dict.fromkeys(needed if only else names)
-    return Table(table.select(*kept).collect(), [name for name in names if name not in kept])
+    return Table(_stripped(table.select(*kept).collect()), [name for name in names if name not in kept])
+
+
+def _stripped(frame: "polars.DataFrame") -> "polars.DataFrame":
+    """Text without the spaces around it, null where nothing is left."""
+    import polars
+
+    frame = frame.with_columns(
+        polars.selectors.categorical().cast(polars.String), polars.selectors.enum().cast(polars.String)
+    )
+    text = polars.selectors.string().str.strip_chars()
+    return frame.with_columns(polars.when(text != "").then(text).name.keep())
 
 
 def _probe(file: Path) -> None:

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -11,12 +13,15 @@ from torch import Tensor
 
 from spx.dataset_names import FEATURES_FILE
 from spx.datasets.own.error_words import listed, shown
-from spx.datasets.own.features import TableFeatures, table_features
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
-from spx.datasets.own.table_file import find_table, read_table
-from spx.datasets.types import Split
+from spx.datasets.own.missing import counted, without_missing
+from spx.datasets.own.schema import OtherColumn, Schema, fit_features
+from spx.datasets.own.settings import OwnSettings
+from spx.datasets.own.split import choose_split
+from spx.datasets.own.split_columns import SPLIT, find_masks, masks_of
+from spx.datasets.own.table_file import find_table, nameless_column, read_table
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,37 +29,125 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ID, LABEL, SPLIT, SOURCE, TARGET = "id", "label", "split", "source", "target"
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+ID, LABEL, SOURCE, TARGET = "id", "label", "source", "target"
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"  # 7, but not 007, which is a name
+_PANDAS_INDEX = r"__index_level_\d+__"
+_PANDAS_UNNAMED = r"Unnamed: \d+"
 
 
-def read_folder(folder: Path, categorical: tuple[str, ...]) -> OwnGraph:
-    """Read both tables. Raises DatasetError for all that can be wrong with them; docs/own-data.md has the format."""
+def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mapping[str, Any] | None = None) -> OwnGraph:
+    """Read both tables, and choose the split, from whose training nodes gaps and scales are filled in.
+
+    number  of the split
+    schema  how the columns were read in training; None: it is found out
+    Raises DatasetError for all that can be wrong with them; docs/own-data.md has the format.
+    """
     nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
+    _refuse_other_arrays(folder)
+    what = nodes_file.name
     nodes = read_table(nodes_file, (ID,)).frame
     if nodes.height == 0:
-        raise DatasetError(f"{nodes_file.name} has no rows: it needs one for each node")
-    ids = _node_ids(nodes[ID], nodes_file.name)
+        raise DatasetError(f"{what} has no rows: it needs one for each node")
+    all_names, nodes = nodes.columns, _without_row_counters(nodes, what)
+    ids = _node_ids(nodes[ID], what)  # before: a node may be called NA
+    nodes, words = without_missing(nodes, settings.missing)
     several = [name for name in nodes.columns if name.startswith(f"{LABEL}:")]
-    labels = _labels(nodes, several, nodes_file.name)
-    masks = _masks(nodes[SPLIT], f"{nodes_file.name}: column {SPLIT!r}") if SPLIT in nodes.columns else None
-    features = table_features(nodes.drop(ID, LABEL, SPLIT, *several, strict=False), categorical, nodes_file.name)
+    labels = _labels(nodes, several, what)
+    mask_columns = find_masks(nodes.columns)
+    split = choose_split(masks_of(nodes, mask_columns, what), labels, number, settings)
+    columns = nodes.drop(ID, LABEL, SPLIT, *several, *mask_columns, strict=False)
+    _say_missing({name: words[name] for name in (LABEL, *several, SPLIT) if name in words}, what)
+    others = _others(all_names, nodes, several, mask_columns)
     del nodes
-    file = folder / FEATURES_FILE
-    if file.exists():
-        _refuse_both(features, file.name, nodes_file.name)
-        x = mapped_features(file, len(ids))
-        return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids, features_file=os.path.abspath(file))
-    x, names = features or (None, None)
-    return OwnGraph(_edges(edges_file, ids), labels, x, masks, ids, names)
+    features_file = folder / FEATURES_FILE
+    if features_file.exists():
+        _refuse_both(columns.columns, features_file.name, what)
+        x = mapped_features(features_file, len(ids))
+        features_path, found = os.path.abspath(features_file), Schema((), others).to_json()
+        edges = _edges(edges_file, ids)
+        return OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
+    if schema is not None:
+        features = Schema.from_json(schema).apply(columns, what)
+    else:
+        fitted, features = fit_features(columns, split.train, settings.categorical, settings.scaling, what)
+        categories = {column.name for column in fitted if column.kind == "category"}
+        _say_missing({name: held for name, held in words.items() if name in categories}, what)
+        schema = Schema(fitted, others).to_json()
+    del columns
+    x, names, digest = features or (None, None, None)
+    return OwnGraph(
+        *(_edges(edges_file, ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest
+    )
 
 
-def _refuse_both(features: TableFeatures | None, file_name: str, table_name: str) -> None:
-    if features is not None:
+def _others(
+    names: list[str], nodes: "polars.DataFrame", several: list[str], masks: Mapping[str, str]
+) -> tuple[OtherColumn, ...]:
+    """The table's columns that are no features, in its order."""
+    kinds: dict[str, Literal["id", "label", "split"]] = {ID: "id", LABEL: "label", SPLIT: "split"}
+    kinds |= dict.fromkeys(several, "label") | dict.fromkeys(masks, "split")
+    left_out = [OtherColumn(name, "left out") for name in names if name not in nodes.columns]
+    known = [name for name in nodes.columns if name in kinds]
+    return (*(OtherColumn(name, kinds[name], nodes[name].null_count() / nodes.height) for name in known), *left_out)
+
+
+def _refuse_other_arrays(folder: Path) -> None:
+    """Features in a file of another name than the one that is read must not be passed over in silence."""
+    others = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in (".npy", ".npz"))
+    others = [name for name in others if name != FEATURES_FILE]
+    if others:
+        mend = f"rename it to {FEATURES_FILE} (float32 or float16, a row for each row of nodes)"
+        if (folder / FEATURES_FILE).exists() or len(others) > 1:
+            mend = f"join its columns to those of {FEATURES_FILE}"
         raise DatasetError(
-            f"{table_name} has features ({len(features.names)} columns) and {file_name} has too: keep one kind, and in "
+            f"the folder holds {listed(others)} beside its tables, which would not be read: {mend} if it holds "
+            "features, or move it elsewhere"
+        )
+
+
+def _say_missing(words: dict[str, dict[str, int]], what: str) -> None:
+    if words:
+        columns = "; ".join(f"{name!r}: {counted(held)}" for name, held in list(words.items())[:4])
+        logger.warning("%s: taken as missing (--data.missing sets the words): %s", what, columns)
+
+
+def _without_row_counters(nodes: "polars.DataFrame", what: str) -> "polars.DataFrame":
+    """Without the index that pandas writes beside the columns."""
+    left_out = []
+    for name in nodes.columns:
+        if re.fullmatch(_PANDAS_INDEX, name) or (re.fullmatch(_PANDAS_UNNAMED, name) and _is_index(nodes[name])):
+            left_out.append(name)
+        elif not name:
+            if not _is_index(nodes[name], whole=True):
+                raise nameless_column(what, 1)
+            left_out.append(name)
+    if left_out:
+        shown_names = [name or "(the first, without a name)" for name in left_out]
+        logger.warning(
+            "%s: the columns %s number rows (pandas' index) and are left out. Rename what is a feature",
+            *(what, listed(shown_names)),
+        )
+    return nodes.drop(left_out)
+
+
+def _is_index(column: "polars.Series", whole: bool = False) -> bool:
+    """Whether the column is empty throughout, or holds integers that differ; `whole`: all of 0 to N - 1, or 1 to N."""
+    import polars
+
+    numbers = column.cast(polars.Float64, strict=False)
+    if whole:
+        low = numbers.min()
+        return bool(low in (0, 1) and numbers.max() == low + len(numbers) - 1 and numbers.n_unique() == len(numbers))
+    if column.null_count() == len(column):
+        return True
+    return bool(numbers.null_count() == 0 and (numbers == numbers.floor()).all() and numbers.is_unique().all())
+
+
+def _refuse_both(columns: list[str], file_name: str, table_name: str) -> None:
+    if columns:
+        raise DatasetError(
+            f"{table_name} has features ({len(columns)} columns) and {file_name} has too: keep one kind, and in "
             f"the table {ID}, {LABEL} and {SPLIT} alone"
         )
 
@@ -80,8 +173,8 @@ def _as_ids(column: "polars.Series", what: str) -> "polars.Series":
 
     if column.dtype.is_integer():
         return column.cast(polars.Int64)
-    if column.dtype == polars.String or isinstance(column.dtype, (polars.Categorical, polars.Enum)):
-        return column.cast(polars.String)
+    if column.dtype == polars.String:
+        return column
     raise DatasetError(f"{what} holds {str(column.dtype)[:40]} values: ids must be integers or text")
 
 
@@ -96,7 +189,14 @@ def _labels(nodes: "polars.DataFrame", several: list[str], file_name: str) -> La
             f"not known; or columns '{LABEL}:NAME' of 0 and 1 for several labels a node"
         )
     what = f"{file_name}: column {LABEL!r}"
-    labels = class_labels(_classes(nodes[LABEL], what), what)
+    classes = _classes(nodes[LABEL], what)
+    num_labelled = len(classes) - classes.null_count()
+    if num_labelled > 2 and classes.drop_nulls().n_unique() == num_labelled:
+        raise DatasetError(
+            f"{what}: each of its {num_labelled} values is there once, so it is a name and no class (as in Gephi's "
+            f"tables): leave the column out, and call the column of classes {LABEL!r}"
+        )
+    labels = class_labels(classes, what)
     if "-1" in labels.class_names:
         logger.warning("%s: -1 is taken as a class. Leave the cell empty where a node has no label", what)
     return labels
@@ -109,8 +209,8 @@ def _classes(column: "polars.Series", what: str) -> "polars.Series":
         return classes_from_numbers(column.cast(polars.Float64).fill_null(float("nan")).to_numpy(), what)
     if column.dtype.is_integer():
         return column.cast(polars.Int64)
-    if column.dtype in (polars.String, polars.Boolean) or isinstance(column.dtype, (polars.Categorical, polars.Enum)):
-        return classes_from_text(column.cast(polars.String).replace("", None), what)
+    if column.dtype in (polars.String, polars.Boolean):
+        return classes_from_text(column.cast(polars.String), what)
     raise DatasetError(f"{what} holds {str(column.dtype)[:40]} values: classes must be integers or text")
 
 
@@ -131,20 +231,6 @@ def _several(nodes: "polars.DataFrame", columns: list[str], file_name: str) -> L
             raise DatasetError(f"{file_name}: column {name!r} must be 0 or 1, but holds {shown(broken[0])}")
         table[:, place] = numbers.fill_null(float("nan")).to_numpy()
     return several_labels(table, names, f"{file_name}: the columns '{LABEL}:'")
-
-
-def _masks(column: "polars.Series", what: str) -> Split:
-    """Train, validation and test, each [1, N] bool."""
-    import polars
-
-    parts = column.cast(polars.String).str.strip_chars().str.to_lowercase().replace("", None)
-    strange = parts.filter(~parts.is_in(list(PARTS))).drop_nulls().unique().sort()
-    if len(strange):
-        raise DatasetError(
-            f"{what} holds {listed(strange)}: write train, val or test, or leave the cell empty for a node in no part"
-        )
-    parts = parts.replace(PARTS).fill_null("")
-    return Split(*(torch.from_numpy((parts == part).to_numpy().copy())[None] for part in ("train", "val", "test")))
 
 
 def _edges(file: Path, ids: "polars.Series") -> Tensor:

@@ -1,6 +1,7 @@
 """A fit that goes on, or a test, on data that changed since its checkpoint."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,46 @@ def test_checkpoints_hold_plain_values(named: NodeDataset, now: Callable, tmp_pa
     assert (settings["data_dir"], settings["seed"]) == (str(tmp_path), 3)
     assert settings["shares"] == [0.5, 0.25, 0.25]
     assert state["feature_names"] == list(NAMES)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """A folder with a column of numbers; its path."""
+    rows = [f"n{node},{'ab'[node % 2]},{10 * node}" for node in range(20)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["id,label,age", *rows, ""]))
+    (tmp_path / "edges.csv").write_text("source,target\nn0,n1\n")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["test", "predict"])
+def test_a_table_is_read_as_in_training(stage: str, table: str) -> None:
+    then = AugmentedGraphData(table)
+    state = then.state_dict()
+    nodes = Path(table) / "nodes.csv"
+    node = int(then.dataset.split.train[-1])
+    nodes.write_text(nodes.read_text().replace(f"{10 * node}\n", f"{10 * node}0\n"))
+    later = AugmentedGraphData(table)
+    assert not torch.equal(later.dataset.x[:node], then.dataset.x[:node])
+    with pytest.warns(UserWarning, match="its features' values changed"):
+        check_checkpoint({"AugmentedGraphData": state}, later, stage)
+    assert torch.equal(later.dataset.x[:node], then.dataset.x[:node])
+    assert later.dataset.schema == then.dataset.schema
+
+
+def test_numbers_of_a_table_stay_as_they_are_for_a_network_of_an_older_version(table: str) -> None:
+    data = AugmentedGraphData(table)
+    state = data.state_dict()
+    del state["schema"]
+    assert data.dataset.x.abs().max() < 2
+    check_checkpoint({"AugmentedGraphData": state}, data, "test")
+    assert data.dataset.x.flatten().tolist() == [10 * node for node in range(20)]
+    with pytest.raises(ConfigError, match=r"other scales of the table's numbers. Give --data.scaling none"):
+        check_checkpoint({"AugmentedGraphData": state}, AugmentedGraphData(table), "fit")
+    check_checkpoint({"AugmentedGraphData": state}, AugmentedGraphData(table, scaling="none"), "fit")
+
+
+def test_a_fit_goes_on_with_its_scales_alone(table: str) -> None:
+    state = AugmentedGraphData(table, scaling="log").state_dict()
+    check_checkpoint({"AugmentedGraphData": state}, AugmentedGraphData(table, scaling="log"), "fit")
+    with pytest.raises(ConfigError, match=r"Give --data.scaling log"):
+        check_checkpoint({"AugmentedGraphData": state}, AugmentedGraphData(table), "fit")

@@ -108,6 +108,16 @@ def test_an_export_from_before_an_argument_came_is_read(folder: Path) -> None:
         load_network(folder)
 
 
+def test_an_export_from_before_schemas_came_is_read(folder: Path) -> None:
+    content = json.loads((folder / "model.json").read_text())
+    assert content.pop("schema") is None
+    (folder / "model.json").write_text(json.dumps(content))
+    load_network(folder)
+    (folder / "model.json").write_text(json.dumps(content | {"schema": 3}))
+    with pytest.raises(ArtifactError, match="the schema is no set of columns"):
+        load_network(folder)
+
+
 def test_loading_needs_no_lightning(folder: Path) -> None:
     code = (
         f"import sys\nfrom spx.nn.export import load_network\nload_network({str(folder)!r})\n"

@@ -164,3 +164,25 @@ def test_few_target_nodes_move_the_offset_little_and_none_not_at_all(task: TaskN
     assert largest[0] == pytest.approx(0, abs=1e-6)
     assert largest[3] == pytest.approx(0, abs=0.01)
     assert 0 < largest[1] < 0.7
+
+
+def test_the_loss_of_labels_that_are_known_in_part_is_over_the_known() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 3, generator=generator, requires_grad=True)
+    y = torch.randint(-1, 2, (6, 3), generator=generator).float()
+    known = y >= 0
+    loss = node_loss(log_probabilities(logits, "multilabel"), y, "multilabel")
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits[known], y[known])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    loss.backward()
+    assert logits.grad[~known].eq(0).all()
+    assert logits.grad[known].ne(0).all()
+    none = node_loss(log_probabilities(logits, "multilabel"), torch.full((6, 3), -1.0), "multilabel")
+    assert none.item() == 0
+
+
+def test_the_offset_of_labels_that_are_known_in_part_is_that_of_the_known() -> None:
+    yes, gaps = torch.tensor([[1.0], [0], [1], [1]]), torch.tensor([[-1.0]] * 3)
+    target = torch.tensor([[1.0], [0]])
+    with_gaps = prior_offset(torch.cat((yes, gaps)), torch.cat((target, gaps)), 1, "multilabel")
+    assert torch.equal(with_gaps, prior_offset(yes, target, 1, "multilabel"))

@@ -36,6 +36,18 @@ def test_roc_auc_of_several_labels_is_the_mean_over_the_defined_ones() -> None:
     assert float(metric.compute()) == pytest.approx(expected, abs=1e-6)
 
 
+def test_roc_auc_of_labels_that_are_known_in_part_is_over_the_known_nodes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, y = torch.rand(40, 3, generator=generator), torch.randint(-1, 2, (40, 3), generator=generator)
+    y[:, 1] = y[:, 1].clamp(max=0)  # 0 or not known
+    metric = make_metric("roc_auc", "multilabel", 3)
+    for rows in torch.arange(40).split(7):
+        metric.update(scores[rows], y[rows])
+    known = {label: y[:, label] >= 0 for label in (0, 2)}
+    expected = sum(roc_auc(scores[known[label], label], y[known[label], label]) for label in known) / 2
+    assert float(metric.compute()) == pytest.approx(expected, abs=1e-6)
+
+
 def test_roc_auc_without_any_defined_label_is_nan() -> None:
     metric = make_metric("roc_auc", "multilabel", 2)
     assert math.isnan(metric(torch.rand(4, 2), torch.tensor([[0, 1]] * 4)))

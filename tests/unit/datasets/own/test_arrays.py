@@ -122,7 +122,7 @@ def test_square_masks_go_by_the_format(by_column: bool) -> None:
         ({"y": np.array(3)}, "y is [] int64"),
         ({"y": Y.astype(complex)}, "holds complex128 values"),
         ({"y": IDS.reshape(-1, 2)}, "y is [15, 2] <U3"),
-        ({"y": np.where(SEVERAL, np.nan, 0)}, "the labels y are empty or NaN in part for 30 nodes"),
+        ({"y": np.where(np.arange(4) == 1, np.nan, SEVERAL)}, "the labels y: '1' is empty for all nodes: leave it out"),
         ({"y": SEVERAL * 2}, "the labels y must be 0 or 1"),
         ({"y": SEVERAL, "class_names": IDS[:3]}, "y has 4 labels a node, but class_names 3"),
         ({"class_names": IDS[:2]}, "holds 2, but class_names has the places 0 to 1"),

@@ -40,13 +40,20 @@ def test_a_number_beside_words_is_a_word() -> None:
     assert text_labels("1", "2a", "none") == ([0, 1, 2], ("1", "2a", "none"))
 
 
-@pytest.mark.parametrize("word", ["nan", "NA", "None", "?"])
-def test_words_for_a_missing_label_beside_numbers_are_refused(word: str) -> None:
-    refused("holds numbers and .* \\(2 times\\): leave the cells of unlabelled", "1", "0", word, word)
+def test_a_word_among_integers_is_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert text_labels("1", "0", "1", "unknown")[1] == ("0", "1", "unknown")
+    assert "label holds integers and 'unknown', taken as a class. If it stands" in caplog.text
+    assert "--data.missing" in caplog.text
 
 
-def test_fractions_are_refused() -> None:
-    refused("no integers, such as 2.5: classes must be integers or text", "1", "2.5", None)
+def test_true_and_false_in_any_case_are_two_classes() -> None:
+    assert text_labels("True", "FALSE", "true", None) == ([1, 0, 1, -1], ("false", "true"))
+
+
+@pytest.mark.parametrize("fraction", ["2.5", "2,5", "-0,25"])
+def test_fractions_are_refused(fraction: str) -> None:
+    refused(f"no integers, such as '{fraction}': classes must be integers or text", "1", fraction, None)
 
 
 @pytest.mark.parametrize(("cells", "held"), [((), "none"), ((None,), "none"), (("a", "a", None), "only 'a'")])
@@ -95,7 +102,7 @@ def test_several_labels_and_gaps() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([[0, np.nan], [1, 1]], "in part for 1 nodes: give each node all labels"),
+        ([[0, np.nan], [1, -1]], "'b' is empty for all nodes: leave it out"),
         ([[0, 2], [1, 0.5]], "must be 0 or 1, but 2 are not, such as 2.0"),
         ([[np.nan, np.nan]], "empty for all nodes"),
         ([[np.inf, 1]], "must be 0 or 1"),
@@ -104,6 +111,15 @@ def test_several_labels_and_gaps() -> None:
 def test_several_labels_that_are_not_0_or_1(table: list, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         several_labels(np.array(table, dtype=float), ("a", "b"), "labels")
+
+
+def test_several_labels_that_are_known_in_part(caplog: pytest.LogCaptureFixture) -> None:
+    nan = np.nan
+    with caplog.at_level(logging.WARNING):
+        labels = several_labels(np.array([[0, nan], [-1, -1], [-1, 1], [1, 0]]), ("a", "b"), "the labels")
+    assert labels.y.tolist() == [[0, -1], [0, 0], [-1, 1], [1, 0]]
+    assert labels.labelled.tolist() == [True, False, True, True]
+    assert "the labels are known in part for 2 nodes: loss and metric are over the known ones" in caplog.text
 
 
 def test_classes_as_several_labels_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:

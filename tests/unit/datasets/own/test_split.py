@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,9 +56,36 @@ def test_numbers_that_the_file_does_not_hold(tmp_path: Path, refused: Callable) 
     refused(write_npz(tmp_path, **masks(1)), "split 1: its files hold 1 split, number 0", split=1)
 
 
-def test_an_empty_part_in_the_file(tmp_path: Path, refused: Callable) -> None:
-    none = {**masks(), "val_mask": np.zeros((5, NUM_NODES), bool)}
-    refused(write_npz(tmp_path, **none), "no node is in the val part of its split: put nodes in each part")
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_empty_part_in_the_file(tmp_path: Path, refused: Callable, part: str) -> None:
+    none = {**masks(), f"{part}_mask": np.zeros((5, NUM_NODES), bool)}
+    refused(write_npz(tmp_path, **none), f"no node is in the {part} part of its split: put nodes in each part")
+
+
+@pytest.mark.parametrize("val", [{"val_mask": None}, {"val_mask": np.zeros((5, NUM_NODES), bool)}])
+@pytest.mark.parametrize(("more", "share"), [({}, "25%"), ({"shares": (0.4, 0.4, 0.2)}, "50%")])
+def test_validation_is_drawn_from_the_training_nodes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, val: dict, more: dict, share: str
+) -> None:
+    known = {name: mask.copy() for name, mask in masks().items()}
+    known["train_mask"] |= known["val_mask"]
+    path = write_npz(tmp_path, **{**known, **val})
+    with caplog.at_level(logging.WARNING):
+        dataset, again, other = read(path, 2, **more), read(path, 2, **more), read(path, 3, **more)
+    assert all(map(torch.equal, dataset.split, again.split))
+    assert len(dataset.split.val) == 20 * int(share[:2]) // 100
+    assert torch.cat(dataset.split[:2]).sort().values.tolist() == np.flatnonzero(known["train_mask"][2]).tolist()
+    assert dataset.split.test.tolist() == np.flatnonzero(known["test_mask"][2]).tolist()
+    assert not torch.equal(dataset.split.val, other.split.val)
+    said = f"has no validation nodes: {len(dataset.split.val)} of its 20 training nodes are drawn for it ({share}, by"
+    assert said in caplog.text
+    assert "seed 2)" in caplog.text
+    assert "is not used" not in caplog.text
+
+
+def test_validation_can_not_be_drawn_from_one_node_of_each_class(tmp_path: Path, refused: Callable) -> None:
+    train, test = np.arange(NUM_NODES) < 3, np.arange(NUM_NODES) >= 3
+    refused(write_npz(tmp_path, train_mask=train, test_mask=test), "no node is in the val part", "3 training nodes")
 
 
 def test_unlabelled_nodes_in_a_part(tmp_path: Path, refused: Callable) -> None:

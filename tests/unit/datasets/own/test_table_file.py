@@ -55,7 +55,7 @@ def test_only_the_needed_columns(tmp_path: Path) -> None:
         ("node_id,a\n1,2\n", "has no column 'id'. It has 'node_id', 'a': rename the column that holds it"),
         ("ids,a\n1,2\n", "has no column 'id'; did you mean 'ids'. It has 'ids', 'a'"),
         ("id;a\n1;2\n", r"It has 'id;a' \(a comma must stand between columns\)"),
-        (",id\n0,1\n", "column 1 has no name: .*index=False"),
+        ("id,\n1,0\n", "column 2 has no name: .*index=False"),
         ("id,a,a \n1,2,3\n", "more than one column is named 'a': rename"),
         ("id\n1,2\n", "can't be read as CSV"),
         ('id,a\n1,"2\n', "can't be read as CSV"),
