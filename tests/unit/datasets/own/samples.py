@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars
 
 NUM_NODES = 30
 
@@ -57,3 +58,16 @@ def write_folder(folder: Path, edges: dict[str, list] | None = None, **changes: 
     write_csv(folder / "nodes.csv", nodes)
     write_csv(folder / "edges.csv", edges or ring(nodes.get("id", columns()["id"])))
     return str(folder)
+
+
+IDS = [f"n{i}" for i in range(NUM_NODES)]
+NUMBERS = [str(10 * i) for i in range(NUM_NODES)]
+
+
+def cells(*first: str, rest: str = "a") -> list[str]:
+    return [*first, *[rest] * (NUM_NODES - len(first))]
+
+
+def to_parquet(folder: Path, stem: str, **types: object) -> None:
+    polars.read_csv(folder / f"{stem}.csv").cast(types).write_parquet(folder / f"{stem}.parquet")
+    (folder / f"{stem}.csv").unlink()
