@@ -60,7 +60,10 @@ def on_rank(rank: int, ranks: int, norm: str, num_core: int) -> list[dict[str, T
     return answers
 
 
-@pytest.mark.parametrize(("ranks", "num_core"), [(2, 40), (3, 40), (3, 2)])
+@pytest.mark.parametrize(
+    ("ranks", "num_core"),
+    [pytest.param(2, 40, marks=pytest.mark.full), pytest.param(3, 40, marks=pytest.mark.full), (3, 2)],
+)
 @pytest.mark.parametrize("norm", ["none", "layer"])
 def test_the_gradient_of_a_batch_is_that_of_one_process(norm: str, ranks: int, num_core: int) -> None:
     """Shares of unequal size, and a rank without any core node."""
@@ -73,7 +76,7 @@ def test_the_gradient_of_a_batch_is_that_of_one_process(norm: str, ranks: int, n
                 torch.testing.assert_close(of_rank[number][name], gradient, rtol=1e-6, atol=1e-12 * largest)
 
 
-@pytest.mark.parametrize("norm", ["batch", "graph"])
+@pytest.mark.parametrize("norm", ["batch", pytest.param("graph", marks=pytest.mark.full)])
 def test_norms_over_nodes_count_a_node_once_for_each_rank_that_holds_it(norm: str) -> None:
     """So with them the gradient is near that of one process, and the same on all ranks."""
     first, second = on_ranks(2, on_rank, norm, 200)
@@ -103,6 +106,7 @@ def trained(rank: int, ranks: int, num_core: int, batch_size: int) -> dict[tuple
     return states
 
 
+@pytest.mark.full
 def test_a_last_batch_without_a_node_for_some_rank_leaves_every_parameter_a_number() -> None:
     """Of 40 nodes in batches of 38 the third of three ranks gets none of the last two."""
     first, *others = on_ranks(3, trained, 40, 38)

@@ -213,6 +213,7 @@ def test_the_progress_bar_can_be_turned_off(home: Path, capsys: pytest.CaptureFi
     assert "Spexphormer: " not in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_as_a_process_an_error_is_one_line_and_exit_code_2(home: Path) -> None:
     arguments = ["fit", "--config", "wide.yaml", "--data.dataset", "minesweeper-sim", "--data.k", "[0]"]
     done = subprocess.run(

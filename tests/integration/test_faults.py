@@ -113,7 +113,9 @@ def tiny_disk(kilobytes: int, mounted: Path, fill: int) -> tuple[str, ...]:
     return prefix
 
 
-@pytest.mark.parametrize("kind", ["scores", pytest.param("checkpoint", marks=pytest.mark.full), "record"])
+@pytest.mark.parametrize(
+    "kind", ["scores", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("checkpoint", "record"))]
+)
 def test_a_full_disk_damages_nothing_and_is_told(tmp_path: Path, kind: str) -> None:
     mounted = tmp_path / "disk"
     prefix = tiny_disk(200, mounted, fill=1000)

@@ -155,7 +155,7 @@ def wait_until(ready, seconds: float = 60) -> None:
     [
         ("importing", signal.SIGTERM, 143),
         ("importing", signal.SIGINT, 130),
-        ("training", signal.SIGTERM, 143),
+        pytest.param("training", signal.SIGTERM, 143, marks=pytest.mark.full),
         pytest.param("training", signal.SIGINT, 130, marks=pytest.mark.full),
     ],
 )

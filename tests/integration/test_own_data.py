@@ -53,6 +53,7 @@ def assert_predicted(path: Path) -> None:
     assert sum(label == found for label, found in given) > 0.8 * len(given), "age tells the classes apart"
 
 
+@pytest.mark.full
 def test_the_pages_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For another graph than the page's, and with few epochs."""
     (block,) = re.findall(r"In the project's folder:\n\n((?:    .*\n)+)", PAGE)

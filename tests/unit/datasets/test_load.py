@@ -77,6 +77,7 @@ def test_every_dataset_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_dataset("minesweeper-sim", tmp_path)
 
 
+@pytest.mark.full
 def test_import_stays_light() -> None:
     heavy = ("lightning", "torch_geometric", "polars", "scipy", "pooch", "requests", "safetensors")
     code = f"import sys, spx.datasets; print([name for name in {heavy} if name in sys.modules])"

@@ -189,6 +189,7 @@ def start(data_dir: Path, mode: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.full
 def test_a_killed_run_leaves_nothing_that_is_trusted(tmp_path: Path) -> None:
     write_heterophilous(tmp_path)
     child = start(tmp_path, "die")

@@ -100,6 +100,7 @@ def test_a_run_that_ended_since_it_was_looked_for_is_not_run_again(tmp_path: Pat
     assert runs.run_stage(study, STAGE, 0, 0, None, [run], start=lambda *_: pytest.fail("started")) == run
 
 
+@pytest.mark.full
 def test_two_studies_started_one_after_the_other_both_end_well(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TWO_STUDIES, str(tmp_path)]
     first = subprocess.Popen([*command, "3"], stdout=subprocess.PIPE, text=True)

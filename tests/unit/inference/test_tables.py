@@ -146,6 +146,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.full
 def test_a_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path: Path) -> None:
     path = write(tmp_path / "p.parquet", predictions())
     before = path.read_bytes()

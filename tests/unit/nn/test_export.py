@@ -118,6 +118,7 @@ def test_an_export_from_before_schemas_came_is_read(folder: Path) -> None:
         load_network(folder)
 
 
+@pytest.mark.full
 def test_loading_needs_no_lightning(folder: Path) -> None:
     code = (
         f"import sys\nfrom spx.nn.export import load_network\nload_network({str(folder)!r})\n"
