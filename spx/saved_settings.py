@@ -243,7 +243,7 @@ def _own_classes() -> tuple[list[type], list[type], dict[str, type], list[type]]
     from spx.data import AugmentedGraphData, ResampledGraphData
     from spx.inference.writer import PredictionWriter
     from spx.training import AttentionEstimator, Baseline, GCNBaseline, Spexphormer
-    from spx.training.callbacks import BestCheckpoint, EarlyEnd, WeightAverage
+    from spx.training.callbacks import BestCheckpoint, EarlyEnd, Trial, WeightAverage
     from spx.training.compiling import CompiledLayers
     from spx.training.handover import ScoreHandover
     from spx.training.monitor import AttentionMonitor
@@ -257,7 +257,7 @@ def _own_classes() -> tuple[list[type], list[type], dict[str, type], list[type]]
     }
     models = [AttentionEstimator, Spexphormer, Baseline, GCNBaseline]
     data = [AugmentedGraphData, ResampledGraphData]
-    return models, data, groups, [WeightAverage, EarlyEnd, *groups.values()]
+    return models, data, groups, [WeightAverage, EarlyEnd, Trial, *groups.values()]
 
 
 def _found(module: Any, names: tuple[str, ...]) -> list[type]:
