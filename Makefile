@@ -63,7 +63,8 @@ help:  ## This list
 	@echo 'Each dataset has a second target: what its networks attend to, as a report; EXTRA="--runs small": in two minutes:'
 	@echo '$(DATASETS:%=analyze-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
 	@echo
-	@echo 'And a third: the settings that are best on validation, as CONFIG=tuned: tune-NAME MINUTES=60'
+	@echo 'And a third: looks for settings by validation alone, for MINUTES; CONFIG=tuned trains what it chose:'
+	@echo '$(DATASETS:%=tune-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
 	@echo
 	@echo 'Benchmarks, one at a time:'
 	@echo '$(BENCHMARKS:%=bench-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'

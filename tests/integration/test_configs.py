@@ -13,12 +13,12 @@ import yaml
 
 from benchmarks.memory import LARGE, SIZES
 from spx.cli import TRAINER_DEFAULTS, SpxCLI
-from spx.configurations import BASE, CONFIG_HELP, OVERLAYS
+from spx.configurations import BASE, CONFIG_HELP, OVERLAYS, TUNE
 from spx.data import AugmentedGraphData, graph_data
 from spx.dataset_names import OWN
 from spx.datasets import DATASETS, NodeDataset, Split
 from spx.errors import ConfigError
-from spx.experiments.plan import ANALYSIS, Study, config_files, make_plan, merged_settings
+from spx.experiments.plan import ANALYSIS, TUNED, Study, config_files, make_plan, merged_settings
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
 from spx.graph_check.full_settings import class_defaults, full_settings
 from spx.graph_check.plus_rule import recipe_for
@@ -26,7 +26,11 @@ from spx.graph_check.plus_rule import recipe_for
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASELINES = ("gcn", "gnn", "gat", "sage", "mlp", "polynormer", "sgformer")
 NAMES = ("estimator", "wide", "plus", "exphormer", *BASELINES)
-FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.glob("*/*.yaml") if path.parent.name != OVERLAYS)
+FILES = sorted(
+    path.relative_to(CONFIGS)
+    for path in CONFIGS.glob("*/*.yaml")
+    if path.parent.name not in (OVERLAYS, TUNE) and path.stem != TUNED
+)
 TRAINED = {"estimator": "actor", "wide": "ogbn-proteins", "plus": "minesweeper", "exphormer": "pokec"}
 TRAINED |= {"gcn": "mine", "gnn": "minesweeper", "gat": "actor", "sage": "ogbn-proteins", "mlp": "cora"}
 TRAINED |= {"polynormer": "ogbn-proteins", "sgformer": "photo"}
