@@ -22,6 +22,7 @@ from spx.tuning.trials import Outcome, Trials, with_epochs
 
 SEARCH_SHARE = 0.7
 """Of the minutes; the rest validates the best trials again."""
+MOST_MINUTES = 1_000_000
 BEST, SEEDS = 3, 3
 """Trials that are validated again, and seeds of each besides the search's."""
 EPILOG = """\
@@ -116,14 +117,24 @@ def tune(asked: Tuning) -> Path:
         "space": asdict(space),
         "bounds": [asked.max_memory, side_by_side],
     }
-    from spx.tuning.choice import validate_again, write_choice
+    from spx.tuning.choice import place_of
     from spx.tuning.search import Search
 
     check_writable(folder)
+    check_writable(place_of(study).parent, "--configs_dir")  # before, not after an hour
     search = Search(
         space, trials, folder, identity, {name: recipe_values(space, each) for name, each in recipes.items()}
     )
-    screen = Screen(asked, started, search)
+    try:
+        return _tune(asked, study, folder, search, side_by_side, started)
+    finally:
+        search.close()
+
+
+def _tune(asked: Tuning, study: Study, folder: Path, search: Any, side_by_side: int, started: float) -> Path:
+    from spx.tuning.choice import validate_again
+
+    screen, trials = Screen(asked, started, search), search.trials
     screen.begin(side_by_side)
     end = started + 60 * asked.minutes
     search_end = started + 60 * asked.minutes * SEARCH_SHARE
@@ -137,10 +148,11 @@ def tune(asked: Tuning) -> Path:
     )
     seeds = range(asked.seed + 1, asked.seed + 1 + SEEDS)
     candidates = validate_again(trials, best, seeds, side_by_side, lambda: end - time.monotonic(), screen.repeated)
-    return _write(asked, study, search, candidates, write_choice, folder)
+    return _write(asked, study, search, candidates, folder)
 
 
-def _write(asked: Tuning, study: Study, search: Any, candidates: list, write_choice: Any, folder: Path) -> Path:
+def _write(asked: Tuning, study: Study, search: Any, candidates: list, folder: Path) -> Path:
+    from spx.tuning.choice import write_choice
     from spx.tuning.page import draw, rows, write_board, write_page, write_table
 
     chosen = candidates[0]
@@ -246,10 +258,13 @@ def _space_file(study: Study, kind: str) -> Path:
 
 
 def _check(asked: Tuning) -> None:
-    for name, least in (("minutes", 0), ("max_memory", 0)):
+    for name, most in (("minutes", MOST_MINUTES), ("max_memory", float("inf"))):
         value = getattr(asked, name)
-        if value is not None and not least < value < float("inf"):
-            raise ConfigError(f"--{name} is {value}; it must be above {least}.")
+        if value is not None and not 0 < value < most:
+            below = f" and below {most:,}" if most < float("inf") else ""
+            raise ConfigError(f"--{name} is {value}; it must be above 0{below}.")
+    if asked.seed < 0:
+        raise ConfigError(f"--seed is {asked.seed}; it must be at least 0.")
     for name in ("epochs", "trials", "side_by_side", "threads", "max_edges"):
         value = getattr(asked, name)
         if value is not None and value < 1:

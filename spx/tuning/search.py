@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spx.errors import ConfigError
+from filelock import FileLock, Timeout
+
+from spx.errors import ArtifactError, ConfigError
 from spx.tuning.space import Space, Value
 from spx.tuning.trials import Outcome, Trials, best_by
 
@@ -51,6 +53,10 @@ class Search:
         folder: of the search.
         asked_for: all that tells one search from another, as plain values; another search has another file.
         recipes: values of the first trials, by name.
+
+    Raises:
+        ConfigError: another process works on the same search, or Optuna isn't installed.
+        ArtifactError: the file is damaged.
     """
 
     def __init__(
@@ -60,14 +66,35 @@ class Search:
         self.space, self.trials, self.seed = space, trials, trials.seed
         name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.file = folder / f"trials-{name}.journal"
+        self._lock = FileLock(f"{self.file}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ConfigError(
+                f"Another spx tune works on this search ({self.file}). Wait for its end, or give another --seed."
+            ) from error
+        try:
+            self._open(name, recipes)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # of lines that Optuna never wrote
+            self.close()
+            raise ArtifactError(
+                f"{self.file} is damaged ({type(error).__name__}). Move it away: the finished runs stay."
+            ) from error
+
+    def _open(self, name: str, recipes: Mapping[str, Mapping[str, Value]]) -> None:
         backend = self.optuna.storages.journal.JournalFileBackend(str(self.file))
         storage = self.optuna.storages.JournalStorage(backend)
         self.study = self.optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
-        if not self.study.get_trials(deepcopy=False):
-            for recipe, chosen in recipes.items():
+        known = {each.user_attrs.get(RECIPE) for each in self.study.get_trials(deepcopy=False)}
+        for recipe, chosen in recipes.items():
+            if recipe not in known:
                 self.study.enqueue_trial(dict(chosen), user_attrs={RECIPE: recipe})
+
+    def close(self) -> None:
+        """Let another process go on with it."""
+        self._lock.release()
 
     def finished(self, before_round: int | None = None) -> list[Any]:
         """Trials with a figure, those that fell behind too."""
@@ -153,7 +180,7 @@ class Search:
     def _sampler(self, number: int) -> Any:
         """A sampler of its own for each trial: a search that goes on proposes what one in a piece would have."""
         return self.optuna.samplers.TPESampler(
-            seed=self.seed * 1_000_003 + number,
+            seed=(self.seed * 1_000_003 + number) % 2**32,
             n_startup_trials=RANDOM_TRIALS,
             multivariate=True,
             group=True,

@@ -134,6 +134,8 @@ def test_the_command_that_trains_it() -> None:
     [
         (["cora", "--minutes", "0"], "--minutes is 0.0; it must be above 0"),
         (["cora", "--minutes", "nan"], "--minutes is nan"),
+        (["cora", "--minutes", "1e300"], r"--minutes is 1e\+300; it must be above 0 and below 1,000,000"),
+        (["cora", "--seed", "-1"], "--seed is -1; it must be at least 0"),
         (["cora", "--minutes", "soon"], "--minutes"),
         (["cora", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["cora", "--side_by_side", "0"], "--side_by_side is 0"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spx.errors import ConfigError
+from spx.errors import ArtifactError, ConfigError
 from spx.tuning import search as module
 from spx.tuning.search import Search
 from spx.tuning.trials import Outcome
@@ -16,7 +16,26 @@ RECIPE = {"model.layer": "concat", "model.lr": 0.01, "model.dropout": 0.2}
 
 def search(trials: MadeUpTrials, folder: Path, name: str = "one") -> Search:
     folder.mkdir(exist_ok=True)
-    return Search(SPACE, trials, folder, name, {"wide": RECIPE})
+    found = Search(SPACE, trials, folder, name, {"wide": RECIPE})
+    found.close()
+    return found
+
+
+def test_two_processes_never_work_on_one_search(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    held = Search(SPACE, made_up, tmp_path, "one", {"wide": RECIPE})
+    with pytest.raises(ConfigError, match=r"Another spx tune works on this search \(.*\.journal\)"):
+        search(made_up, tmp_path)
+    search(made_up, tmp_path, "other")
+    held.close()
+    search(made_up, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n[]\n", "3\n4\n", '{"a": 1}\n{"a": 1}\n', "\x00\n\x00\n"])
+def test_a_damaged_file_is_said(text: str, made_up: MadeUpTrials, tmp_path: Path) -> None:
+    file = search(made_up, tmp_path).file
+    file.write_text(text + file.read_text())
+    with pytest.raises(ArtifactError, match=r"\.journal is damaged \(\w+\)\. Move it away"):
+        search(made_up, tmp_path)
 
 
 def proposed(found: Search) -> list[dict]:
