@@ -66,7 +66,7 @@ class Search:
         self.space, self.trials, self.seed = space, trials, trials.seed
         name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.file = folder / f"trials-{name}.journal"
-        self._lock = FileLock(f"{self.file}.lock")
+        self._lock = FileLock(folder / f".{name}.held")  # FILE.lock is Optuna's own
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:

@@ -230,9 +230,7 @@ def agrees(setting, written):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-@pytest.mark.parametrize(
-    ("config", "stages"), [("wide", 2), ("plus", 1), ("exphormer", 1), *((name, 1) for name in BASELINES)]
-)
+@pytest.mark.parametrize("config", NAMES[1:])
 def test_only_the_wide_network_needs_stage_1(name, config):
     plan = make_plan(Study(name, config=config, configs_dir=str(CONFIGS)))
     assert len(plan.stages) == (2 if config == "wide" else 1)
