@@ -3,6 +3,8 @@
 PYTHON   ?= python3
 SEEDS    ?= 0
 SPLITS   ?= 0
+MINUTES  ?= 60
+KIND     ?= wide
 PROTOCOL ?= public
 CONFIG   ?= wide
 OVERLAY  ?=
@@ -17,7 +19,7 @@ EXTRA_WIDE ?=
 
 # What was given is taken as it is: no $ in it is one of make, and no newline ends a line of a recipe.
 AS_IT_IS := PYTHON DATASET DATA_DIR RUNS_DIR EXTRA EXTRA_ESTIMATOR EXTRA_WIDE
-WORDS    := SEEDS SPLITS PROTOCOL CONFIG OVERLAY REUSE SMALL
+WORDS    := SEEDS SPLITS PROTOCOL CONFIG OVERLAY REUSE SMALL MINUTES KIND
 $(foreach name,$(AS_IT_IS),$(eval override $(name) := $$(value $(name))))
 $(foreach name,$(WORDS),$(eval override $(name) := $$(strip $$(value $(name)))))
 
@@ -31,10 +33,10 @@ without = $(if $2,$(call without,$(subst $(firstword $2),,$1),$(wordlist 2,$(wor
 $(foreach name,$(WORDS),$(if $(strip $(call without,$($(name)),$(CHARACTERS))),\
 	$(error $(name) is '$($(name))': give words of letters, digits, _ . and -, with spaces between)))
 
-DATASETS := $(filter-out base overlays mine,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
+DATASETS := $(filter-out base overlays mine tune,$(notdir $(patsubst %/,%,$(sort $(wildcard configs/*/)))))
 OVERLAYS := $(sort $(basename $(basename $(notdir $(wildcard configs/overlays/*.yaml)))))
 CONFIGS  := $(filter-out estimator analysis,$(sort $(basename $(notdir \
-	$(filter-out configs/overlays/%,$(wildcard configs/*/*.yaml))))))
+	$(filter-out configs/overlays/% configs/tune/%,$(wildcard configs/*/*.yaml))))))
 
 BIN   := .venv/bin
 READY := .venv/.installed
@@ -48,7 +50,7 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction startup ablation
 
 .PHONY: help demo ddp-demo mine test test-all lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
-	analyze-mine $(DATASETS:%=analyze-%)
+	analyze-mine $(DATASETS:%=analyze-%) tune-mine $(DATASETS:%=tune-%)
 
 help:  ## This list
 	@echo 'Targets:'
@@ -61,6 +63,9 @@ help:  ## This list
 	@echo 'Each dataset has a second target: what its networks attend to, as a report; EXTRA="--runs small": in two minutes:'
 	@echo '$(DATASETS:%=analyze-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
 	@echo
+	@echo 'And a third: looks for settings by validation alone, for MINUTES; CONFIG=tuned trains what it chose:'
+	@echo '$(DATASETS:%=tune-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
+	@echo
 	@echo 'Benchmarks, one at a time:'
 	@echo '$(BENCHMARKS:%=bench-%)' | fold -s -w 100 | sed 's/^/  /; s/ *$$//'
 	@echo
@@ -72,6 +77,8 @@ help:  ## This list
 		CONFIG '$(CONFIG)' 'what is trained: $(CONFIGS)' \
 		OVERLAY '$(OVERLAY)' 'changes to it: $(OVERLAYS)' \
 		DATASET "$$DATASET" 'path of your own graph, for make mine' \
+		MINUTES '$(MINUTES)' 'of a search: make tune-NAME' \
+		KIND '$(KIND)' 'what a search is over: a file of configs/tune' \
 		EXTRA "$$EXTRA" 'further arguments of spx fit (analyze-NAME: of spx analyze): EXTRA="--trainer.max_epochs 20"' \
 		EXTRA_ESTIMATOR "$$EXTRA_ESTIMATOR" 'the same for stage 1 alone' \
 		EXTRA_WIDE "$$EXTRA_WIDE" 'the same for stage 2 alone' \
@@ -104,6 +111,16 @@ $(DATASETS:%=analyze-%): analyze-%: $(READY)
 analyze-mine: $(READY)  ## What the networks of your own graph attend to, DATASET=path, as a report
 	@test -n "$$DATASET" || { echo 'make analyze-mine needs the path of your graph: DATASET=path'; exit 2; }
 	@set -f; $(call ANALYZE,--dataset "$$DATASET")
+
+TUNE = $(BIN)/spx tune $1 --minutes $(MINUTES) --kind $(KIND) --protocol $(PROTOCOL) --split $(firstword $(SPLITS)) \
+	--seed $(firstword $(SEEDS)) --data_dir "$$DATA_DIR" --runs_dir "$$RUNS_DIR" $$EXTRA
+
+$(DATASETS:%=tune-%): tune-%: $(READY)
+	@set -f; $(call TUNE,$*)
+
+tune-mine: $(READY)  ## Look for the settings of your own graph by validation, DATASET=path MINUTES=60: CONFIG=tuned then
+	@test -n "$$DATASET" || { echo 'make tune-mine needs the path of your graph: DATASET=path'; exit 2; }
+	@set -f; $(call TUNE,"$$DATASET")
 
 # A file's tests stay together, for what they share is made once a process; the longest files are the first by name.
 # Threads in each of several processes would only wait for one another.
@@ -145,6 +162,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'Installing into .venv (once; torch is large, this takes minutes) ...'
 	@$$PYTHON -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	@$$PYTHON -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,tune]'
 	@touch $@
 	@echo 'Installed.'

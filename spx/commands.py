@@ -5,6 +5,7 @@ from spx import __version__
 PLACES = {
     "study": "spx.experiments.study:study_main",
     "results": "spx.experiments.results:results_main",
+    "tune": "spx.tuning.command:tune_main",
     "analyze": "spx.score_study.command:analyze_main",
     "check": "spx.graph_check.command:check_main",
     "export": "spx.inference.command:export_main",
@@ -13,6 +14,7 @@ PLACES = {
 
 SENTENCES = {
     "study": "Runs both stages on a dataset, over seeds and splits, and reports the test figures.",
+    "tune": "Looks for a dataset's settings by validation alone, and writes them as a configuration.",
     "check": "Reads a graph and says what it holds and what training on it takes.",
     "fit": "Trains one stage with the settings of configuration files and options.",
     "resume": "Goes on with a run that was stopped or killed.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from spx.dataset_names import OWN, PUBLISHED
 
 CONFIGS = "configs"
-BASE, OVERLAYS = "base", "overlays"
+BASE, OVERLAYS, TUNE = "base", "overlays", "tune"
 """Folders beside the datasets' own."""
 CONFIG_HELP = (
     "File of settings; several are composed from left to right. Before a file of a dataset's folder, such as "
@@ -100,7 +100,7 @@ def _base_of(file: str) -> str | None:
     if dataset in (os.curdir, os.pardir, ""):  # its name can't be read off the path as it is written
         beside, dataset = os.path.split(os.path.abspath(folder))
     base = os.path.join(beside, BASE, name)
-    if dataset in (BASE, OVERLAYS) or not os.path.isfile(base) or _identity(base) == _identity(file):
+    if dataset in (BASE, OVERLAYS, TUNE) or not os.path.isfile(base) or _identity(base) == _identity(file):
         return None
     return base if os.path.isdir(folder or os.curdir) or dataset in PUBLISHED else None
 

@@ -242,8 +242,8 @@ def _own_classes() -> tuple[list[type], list[type], dict[str, type], list[type]]
     """Models, data, the groups of the command, and callbacks that may be listed."""
     from spx.data import AugmentedGraphData, ResampledGraphData
     from spx.inference.writer import PredictionWriter
-    from spx.training import AttentionEstimator, GCNBaseline, Spexphormer
-    from spx.training.callbacks import BestCheckpoint, EarlyEnd, WeightAverage
+    from spx.training import AttentionEstimator, Baseline, GCNBaseline, Spexphormer
+    from spx.training.callbacks import BestCheckpoint, EarlyEnd, Trial, WeightAverage
     from spx.training.compiling import CompiledLayers
     from spx.training.handover import ScoreHandover
     from spx.training.monitor import AttentionMonitor
@@ -255,8 +255,9 @@ def _own_classes() -> tuple[list[type], list[type], dict[str, type], list[type]]
         "compile": CompiledLayers,
         "predictions": PredictionWriter,
     }
-    models, data = [AttentionEstimator, Spexphormer, GCNBaseline], [AugmentedGraphData, ResampledGraphData]
-    return models, data, groups, [WeightAverage, EarlyEnd, *groups.values()]
+    models = [AttentionEstimator, Spexphormer, Baseline, GCNBaseline]
+    data = [AugmentedGraphData, ResampledGraphData]
+    return models, data, groups, [WeightAverage, EarlyEnd, Trial, *groups.values()]
 
 
 def _found(module: Any, names: tuple[str, ...]) -> list[type]:

@@ -40,6 +40,7 @@ class GraphData(L.LightningDataModule):
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
         expander_seed: of the expander alone, so that runs of several seeds share one graph; default: `seed`.
+        hide_test: whether the labels of the test nodes are left out as soon as the data are read: of a search's trials.
         self_loops: whether each node attends to itself.
         undirected: own graphs: add each edge's reverse.
         shares: own graphs without a split: of training, validation and test; `split` numbers the draw.
@@ -73,6 +74,7 @@ class GraphData(L.LightningDataModule):
         missing: list[str] | None = None,
         scaling: Scaling = "standard",
         expander_seed: int | None = None,
+        hide_test: bool = False,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -89,6 +91,7 @@ class GraphData(L.LightningDataModule):
         words = DEFAULT_MISSING if missing is None else tuple(missing)
         self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()), words, scaling)
         self.schema: dict[str, Any] | None = None
+        self.hide_test = hide_test
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
@@ -120,7 +123,8 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
-        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema)
+        dataset = load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema)
+        return dataset.without_test() if self.hide_test else dataset
 
     def use_schema(self, schema: dict[str, Any] | None) -> None:
         """Read the columns of a table as they were read in training (`NodeDataset.schema`): the same categories, fill
@@ -196,6 +200,8 @@ class GraphData(L.LightningDataModule):
         return self.evaluation_loader("val")
 
     def test_dataloader(self) -> DataLoader:
+        if self.hide_test:
+            raise ConfigError("hide_test leaves the test nodes' labels out, so nothing can be tested. Set it to false.")
         return self.evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader:

@@ -70,6 +70,12 @@ class NodeDataset(NamedTuple):
     def num_nodes(self) -> int:
         return self.x.size(0)
 
+    def without_test(self) -> "NodeDataset":
+        """The same with the labels of the test nodes as unknown, and no node to test on."""
+        y = self.y.clone()
+        y[self.split.test] = -1
+        return self._replace(y=y, split=self.split._replace(test=self.split.test[:0]))
+
     @property
     def num_features(self) -> int:
         return self.x.size(1)

@@ -49,6 +49,11 @@ class Processes:
             self._running.discard(process)
         return code
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped
+
     def stop(self) -> None:
         """End what runs, and start nothing more."""
         self._stopped = True  # for those, too, that wait for their turn to start

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from spx.configurations import BASE, OVERLAYS, config_layers, found_configs
+from spx.configurations import BASE, OVERLAYS, TUNE, config_layers, found_configs
 from spx.dataset_names import OWN, PUBLISHED, is_path, run_name
 from spx.errors import ConfigError
+from spx.run_folder import TUNED_FILE
 
 ANALYSIS = "analysis"
 """Settings of `spx analyze`: no configuration of a run."""
@@ -17,6 +18,10 @@ ESTIMATOR = "estimator"
 """Stage 1: its configuration's name, and its key in a summary."""
 WIDE = "wide"
 """Stage 2: its default configuration's name, and its key in a summary whatever its configuration."""
+TRIAL = "trial"
+"""A fit of stage 2 that is never tested: of `spx tune`."""
+TUNED = "tuned"
+"""The configuration that `spx tune` writes."""
 STAGE_ENDINGS = (f".{ESTIMATOR}", f".{WIDE}")
 
 
@@ -72,7 +77,7 @@ class Stage:
     """One stage of a study, for every seed and split.
 
     Args:
-        kind: "estimator" or "wide".
+        kind: "estimator", "wide" or "trial".
         name: of its runs' folder.
         files: configuration files, later ones win.
         arguments: further arguments of `spx fit`.
@@ -159,14 +164,14 @@ def merged_settings(files: list[Path] | tuple[Path, ...]) -> dict[str, Any]:
             raise ConfigError(f"{file} can't be read as YAML: {str(error).splitlines()[0]}.") from error
         if not isinstance(content, dict):
             raise ConfigError(f"{file} is no mapping of settings, such as 'trainer: {{max_epochs: 3}}'.")
-        settings = _merge(settings, content)
+        settings = merge(settings, content)
     return settings
 
 
 def dataset_names(configs_dir: str | Path) -> list[str]:
     """The published datasets, and those that have a folder of configurations besides."""
     folders = {path.name for path in Path(configs_dir).glob("*/") if path.is_dir()}
-    return sorted({*PUBLISHED, *folders} - {BASE, OVERLAYS, OWN})
+    return sorted({*PUBLISHED, *folders} - {BASE, OVERLAYS, TUNE, OWN})
 
 
 def overlay_names(configs_dir: str | Path) -> list[str]:
@@ -175,11 +180,12 @@ def overlay_names(configs_dir: str | Path) -> list[str]:
     return sorted({stem.removesuffix(STAGE_ENDINGS[0]).removesuffix(STAGE_ENDINGS[1]) for stem in stems})
 
 
-def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """Settings of two files together; those of `top` win, lists are replaced."""
     merged = dict(base)
     for name, value in top.items():
         both = isinstance(value, dict) and isinstance(base.get(name), dict)
-        merged[name] = _merge(base[name], value) if both else value
+        merged[name] = merge(base[name], value) if both else value
     return merged
 
 
@@ -202,6 +208,10 @@ def config_files(study: Study, config: str) -> tuple[Path, ...]:
         raise ConfigError(_unknown("dataset", study.dataset, known))
     base, own = Path(study.configs_dir, BASE), study.configs
     names = sorted({path.stem for folder in (base, own) for path in folder.glob("*.yaml")} - {ANALYSIS})
+    if config == TUNED and config not in names:
+        if (study.folder / TUNED_FILE).is_file():
+            return (study.folder / TUNED_FILE,)
+        raise ConfigError(f"{study.dataset} isn't tuned yet: spx tune {study.dataset} looks for its settings first.")
     if config not in names:
         raise ConfigError(_unknown("configuration", config, names, f"{base} and {own}"))
     return config_layers(own, config)

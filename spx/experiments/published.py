@@ -15,7 +15,14 @@ class Figure(NamedTuple):
         return f"{self.mean:.2f}" if self.std is None else f"{self.mean:.2f} +- {self.std:.2f}"
 
 
-METHODS = {WIDE: "Spexphormer", "exphormer": "Exphormer", "gcn": "GCN"}
+METHODS = {
+    WIDE: "Spexphormer",
+    "exphormer": "Exphormer",
+    "gcn": "GCN",
+    "gnn": "tuned GNN",
+    "sgformer": "SGFormer",
+    "polynormer": "Polynormer",
+}
 """Stage 2's configuration -> the published method that it is compared with."""
 
 PROTOCOLS = {

@@ -10,7 +10,7 @@ from spx import __version__
 from spx.dataset_names import file_stamps, lasting_name
 from spx.errors import ConfigError
 from spx.experiments.folders import can_resume, held_run, scores_digest, without_damaged
-from spx.experiments.plan import ESTIMATOR, Stage, Study
+from spx.experiments.plan import ESTIMATOR, TRIAL, WIDE, Stage, Study
 from spx.experiments.processes import run_process
 from spx.files import read_json, reason, replacing
 from spx.run_folder import RECORD_FILE, SCORES_FILE, SETTINGS_FILE, version_numbers
@@ -62,6 +62,8 @@ def has_ended(run: Path, stage: Stage) -> bool:
     record = read_json(run / RECORD_FILE)
     if not isinstance(record, dict):
         return False
+    if stage.kind == TRIAL:
+        return True
     return (run / SCORES_FILE).is_file() if stage.kind == ESTIMATOR else record.get("test") is not None
 
 
@@ -138,7 +140,7 @@ def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Pat
         arguments += ["--data.dataset", dataset]
     if scores is not None:
         arguments += ["--data.scores", str(scores)]
-    if stage.kind != ESTIMATOR:
+    if stage.kind == WIDE:
         arguments += ["--then_test", "true"]
     return [*arguments, *stage.arguments]
 

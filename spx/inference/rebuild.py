@@ -18,9 +18,9 @@ from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.nn.export import NETWORKS, argument_types
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
-from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
+from spx.training import AttentionEstimator, Baseline, GCNBaseline, NodeTask, Spexphormer
 
-MODELS = {kind.__name__: kind for kind in (AttentionEstimator, Spexphormer, GCNBaseline)}
+MODELS = {kind.__name__: kind for kind in (AttentionEstimator, Spexphormer, Baseline, GCNBaseline)}
 SIZES = frozenset(name for kind in NETWORKS.values() for name in argument_types(kind))
 """Settings of a model that are its network's, so that its weights bound them."""
 DATA = {kind.__name__: kind for kind in (AugmentedGraphData, ResampledGraphData)}

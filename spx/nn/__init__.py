@@ -1,1 +1,1 @@
-"""The network side of the method, in pure torch: attention, network, GCN baseline, objectives."""
+"""The network side of the method, in pure torch: attention, network, baselines, objectives."""

@@ -17,13 +17,17 @@ from torch import Tensor, nn
 from spx.errors import ArtifactError, ConfigError
 from spx.files import read_json, reason, replacing, write_json
 from spx.graph.csr import fingerprint
-from spx.nn.gcn import GCN
+from spx.nn.baselines import BaselineNetwork
 from spx.nn.network import GraphTransformer
 from spx.nn.objectives import TaskName
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "model.json"
-NETWORKS: dict[str, type[nn.Module]] = {"GraphTransformer": GraphTransformer, "GCN": GCN}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "GraphTransformer": GraphTransformer,
+    "BaselineNetwork": BaselineNetwork,
+    "GCN": BaselineNetwork,  # its name in older exports
+}
 _MEND = "Export the run again: spx export."
 
 
@@ -32,7 +36,7 @@ class NetworkConfig:
     """What `model.json` holds.
 
     Args:
-        network: "GraphTransformer" or "GCN".
+        network: a key of `NETWORKS`.
         arguments: what it is made by, see `network_arguments`.
         task: "multiclass" or "multilabel".
         class_names: of the C classes or labels, in the order of the network's outputs.

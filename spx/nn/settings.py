@@ -4,12 +4,13 @@ The constructor, the LightningModules, exports and the command line's help take 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from spx.errors import ConfigError
 
 NormName = Literal["batch", "graph", "layer", "none"]
 LayerName = Literal["transformer", "concat", "residual"]
+BaselineName = Literal["gcn", "gat", "sage", "mlp", "polynormer", "sgformer"]
 
 
 @dataclass(frozen=True)
@@ -54,29 +55,52 @@ class TransformerSettings:
 
 
 @dataclass(frozen=True)
-class GCNSettings:
-    """Of a `spx.nn.gcn.GCN`.
+class BaselineSettings:
+    """Of a `spx.nn.baselines.BaselineNetwork`.
 
     Args:
         width: of the hidden states, d.
-        num_layers: number of convolutions.
-        dropout: probability.
+        num_layers: convolutions; of Polynormer and SGFormer those over the graph's edges.
+        dropout: probability, between layers and of GAT's weights.
         residual: residual blocks instead of a plain stack.
+        kind: "gcn", "gat", "sage", "mlp", "polynormer" or "sgformer".
+        skip: a linear map of a layer's input beside each convolution, and a linear head.
+        norm: see `spx.nn.norms.make_norm`; Polynormer and SGFormer have their own.
+        num_heads: of GAT, Polynormer and SGFormer; divides the width.
+        global_layers: of Polynormer and SGFormer, over all pairs of nodes.
+        feature_dropout: probability by which features are dropped out.
+        unit_sums: whether each node's features are divided by the sum of their absolute values.
 
     Raises:
-        ConfigError: no layer, or no width.
+        ConfigError: no layer, no width, a dropout outside [0, 1), an unknown kind, or residual blocks with skips.
     """
 
     width: int
     num_layers: int
     dropout: float
     residual: bool = False
+    kind: BaselineName = "gcn"
+    skip: bool = False
+    norm: NormName = "batch"
+    num_heads: int = 1
+    global_layers: int = 1
+    feature_dropout: float = 0.0
+    unit_sums: bool = False
 
     def __post_init__(self):
         if self.num_layers < 1 or self.width < 1:
             raise ConfigError(f"num_layers is {self.num_layers} and width {self.width}; both must be at least 1.")
+        if self.global_layers < 1:
+            raise ConfigError(f"global_layers is {self.global_layers}; it must be at least 1.")
+        for name in ("dropout", "feature_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it is a probability from 0 to below 1.")
+        if self.kind not in get_args(BaselineName):
+            raise ConfigError(f"kind is '{self.kind}'. Choose one of {', '.join(get_args(BaselineName))}.")
+        if self.residual and self.skip:
+            raise ConfigError("residual and skip are two ways around a convolution. Choose one of them.")
 
 
 ESTIMATOR = TransformerSettings(width=4, num_layers=4, norm="graph", normalize_values=True)
 WIDE = TransformerSettings(width=64, num_layers=4, num_heads=4, dropout=0.2)
-BASELINE = GCNSettings(width=64, num_layers=2, dropout=0.5)
+BASELINE = BaselineSettings(width=64, num_layers=2, dropout=0.5)

@@ -6,7 +6,7 @@ from spx.nn.compiled import check_compiler, compile_layers
 
 
 class CompiledLayers(Callback):
-    """Compiles the network's hidden and Transformer layers by `torch.compile`. Does nothing for a GCN.
+    """Compiles the network's hidden and Transformer layers by `torch.compile`. Does nothing for a baseline.
 
     Checkpoints and exports are those of the network as it is: they can be loaded without, and the other way round.
 

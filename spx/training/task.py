@@ -245,8 +245,12 @@ class NodeTask(L.LightningModule):
         self.log(f"{part}/loss", loss, sync_dist=True, **on_epoch)
         self.log(f"{part}/{self.metric_name}", metric, **on_epoch)
 
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Over all parameters, at the peak learning rate."""
+        return torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = self.make_optimizer()
         max_epochs = self.trainer.max_epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: learning_rate_factor(epoch, self.warmup_epochs, max_epochs, self.lr_schedule)

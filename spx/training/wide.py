@@ -1,9 +1,8 @@
-"""Stage 2 and the baselines: wide networks that are trained for their predictions."""
+"""Stage 2: the wide network, which is trained for its predictions."""
 
-from spx.nn.gcn import GCN
 from spx.nn.network import GraphTransformer
 from spx.nn.objectives import TaskName
-from spx.nn.settings import BASELINE, WIDE, GCNSettings, LayerName, NormName, TransformerSettings
+from spx.nn.settings import WIDE, LayerName, NormName, TransformerSettings
 from spx.training.task import NodeTask, ScheduleName
 
 
@@ -85,50 +84,4 @@ class Spexphormer(NodeTask):
         super().__init__(
             network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment
         )
-        self.save_hyperparameters()
-
-
-class GCNBaseline(NodeTask):
-    """A GCN on the same data, split and metrics: `AugmentedGraphData` without expander and self-loops.
-
-        model:
-          class_path: spx.training.GCNBaseline
-          init_args: {width: 64, num_layers: 2}
-        data:
-          class_path: spx.data.AugmentedGraphData
-          init_args: {dataset: actor, expander_degree: 0, self_loops: false}
-
-    Args:
-        width: of the hidden states.
-        num_layers: convolutions.
-        dropout: probability.
-        residual: residual blocks between a linear encoder and a linear head, instead of a plain stack.
-        lr: peak learning rate.
-        weight_decay: of AdamW.
-        warmup_epochs: of linear warm-up before the cosine.
-        num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
-            command line links.
-        num_outputs: classes or labels.
-        task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc".
-    """
-
-    def __init__(
-        self,
-        width: int = BASELINE.width,
-        num_layers: int = BASELINE.num_layers,
-        dropout: float = BASELINE.dropout,
-        residual: bool = BASELINE.residual,
-        lr: float = 0.01,
-        weight_decay: float = 1e-3,
-        warmup_epochs: int = 5,
-        *,
-        num_features: int,
-        num_outputs: int,
-        task: TaskName,
-        metric: str,
-    ):
-        settings = GCNSettings(width=width, num_layers=num_layers, dropout=dropout, residual=residual)
-        network = GCN(num_features, num_outputs, settings)
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
         self.save_hyperparameters()

@@ -17,6 +17,7 @@ LISTED = [
     *("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/accuracy", "--trainer.callbacks.mode=max"),
     *("--trainer.callbacks+=spx.training.callbacks.EarlyEnd", "--trainer.callbacks.patience=9"),
     *("--trainer.callbacks+=spx.training.callbacks.WeightAverage",),
+    *("--trainer.callbacks+=spx.training.callbacks.Trial", "--trainer.callbacks.bars={9: 0.1}"),
     *("--trainer.profiler=SimpleProfiler",),
 ]
 

@@ -74,6 +74,11 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
         ("nn", {"nn", "graph", "kernels", "errors", "files"}),
         ("analysis", {"analysis", "nn", "graph", "kernels", "errors", "files"}),
         (
+            "tuning",
+            {"tuning", "experiments", "configurations", "run_folder", "dataset_names", "arguments", "errors", "files"}
+            | {"__version__"},
+        ),
+        (
             "inference",
             {"inference", "training", "data", "nn", "graph", "datasets", "run_folder", "dataset_names", "errors"}
             | {"files", "torch_files", "signatures", "arguments"},
@@ -90,6 +95,19 @@ def test_importing_spx_loads_nothing_heavy() -> None:
     code = (
         "import sys\nimport spx\nimport spx.inference.command\nspx.inference.command.make_predict_parser()\n"
         f"loaded = {heavy!r} & set(sys.modules)\nassert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_search_loads_no_torch() -> None:
+    """Its trials are other processes; Optuna, pictures and TensorBoard's files need none."""
+    modules = [module_name(path) for path in files_of("tuning")]
+    code = (
+        f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
+        "from spx.tuning.search import import_optuna\nimport_optuna()\n"
+        "import matplotlib.pyplot, tensorboard.summary.writer.event_file_writer\n"
+        "assert not {'torch', 'lightning'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0, done.stderr

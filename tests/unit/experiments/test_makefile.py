@@ -34,7 +34,7 @@ def help_text() -> str:
 def test_help_lists_every_dataset(help_text):
     lines = {line.strip() for line in help_text.splitlines()}
     assert set(DATASETS) <= lines
-    assert "overlays" not in lines
+    assert not {"overlays", "tune"} & lines
 
 
 def test_help_lists_every_target_and_variable(help_text):
@@ -59,15 +59,26 @@ def test_help_lists_every_target_and_variable(help_text):
 def test_help_lists_every_target_with_a_hyphen(help_text):
     """Those of the rules, as make itself knows them."""
     known = re.findall(r"^([a-z0-9]+-[a-z0-9-]+):", make("-pn", "help"), re.MULTILINE)
-    assert {"ddp-demo", "test-all", "analyze-mine", "analyze-cora", "bench-startup"} <= set(known)
+    assert {"ddp-demo", "test-all", "analyze-mine", "analyze-cora", "tune-mine", "tune-cora", "bench-startup"} <= set(
+        known
+    )
     assert set(known) <= set(help_text.split())
 
 
 def test_help_lists_configurations_and_overlays(help_text):
     line = next(line for line in help_text.splitlines() if line.strip().startswith("CONFIG"))
-    assert line.endswith(": exphormer gcn plus wide")
+    assert line.endswith(": exphormer gat gcn gnn mlp plus polynormer sage sgformer wide")
     line = next(line for line in help_text.splitlines() if line.strip().startswith("OVERLAY"))
     assert line.partition(": ")[2].split() == overlay_names(ROOT / "configs")
+
+
+def test_variables_reach_the_search():
+    more = ("MINUTES=5", "KIND=gnn", "SPLITS=2 3", "SEEDS=4", "PROTOCOL=paper", "RUNS_DIR=runs", "EXTRA=--max_edges 5")
+    command = " ".join(make("-n", "tune-photo", *more).split())
+    wanted = 'spx tune photo --minutes 5 --kind gnn --protocol paper --split 2 --seed 4 --data_dir "$DATA_DIR"'
+    assert f'{wanted} --runs_dir "$RUNS_DIR" $EXTRA' in command
+    assert "needs the path of your graph" in make("-n", "tune-mine")
+    assert 'spx tune "$DATASET" --minutes 60' in make("-n", "tune-mine", "DATASET=a b.npz")
 
 
 def test_variables_reach_the_study():

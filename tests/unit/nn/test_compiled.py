@@ -10,12 +10,12 @@ from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import NeighborTable, sample_neighbors
+from spx.nn.baselines import BaselineNetwork
 from spx.nn.compiled import check_compiler, compile_layers
 from spx.nn.functional import Neighborhood
-from spx.nn.gcn import GCN
 from spx.nn.layers import ConcatLayer, ResidualLayer, TransformerLayer
 from spx.nn.network import GraphTransformer
-from spx.nn.settings import GCNSettings, TransformerSettings
+from spx.nn.settings import BaselineSettings, TransformerSettings
 
 WIDTH = 8
 
@@ -83,7 +83,7 @@ def test_compiling_in_place_keeps_the_names_of_the_parameters() -> None:
 
 
 def test_a_gcn_has_nothing_to_compile() -> None:
-    assert compile_layers(GCN(3, 2, GCNSettings(width=4, num_layers=2, dropout=0.0))) == 0
+    assert compile_layers(BaselineNetwork(3, 2, BaselineSettings(width=4, num_layers=2, dropout=0.0))) == 0
 
 
 def test_without_a_compiler_the_error_says_what_to_do() -> None:

@@ -8,11 +8,11 @@ from benchmarks.plain_attention import plain_attend
 from spx.graph.blocks import build_blocks
 from spx.graph.csr import AttentionGraph
 from spx.graph.sampling import NeighborTable
+from spx.nn.baselines import BaselineNetwork
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.functional import Neighborhood, attend
-from spx.nn.gcn import GCN
 from spx.nn.network import GraphTransformer
-from spx.nn.settings import GCNSettings, TransformerSettings
+from spx.nn.settings import BaselineSettings, TransformerSettings
 
 K = 3
 NEIGHBORHOODS: dict[str, Neighborhood] = {
@@ -51,7 +51,7 @@ def test_networks_of_every_kind(norm: str, layer: str, training: bool, layout: s
 @pytest.mark.parametrize("num_nodes", [0, 1])
 def test_gcn(num_nodes: int, residual: bool) -> None:
     """And over one node, which torch's own batch norm refuses."""
-    network = GCN(6, 3, GCNSettings(width=8, num_layers=2, dropout=0.5, residual=residual))
+    network = BaselineNetwork(6, 3, BaselineSettings(width=8, num_layers=2, dropout=0.5, residual=residual))
     graph = NEIGHBORHOODS["ragged"]._replace(indptr=torch.zeros(num_nodes + 1).long())
     out = network(torch.ones(num_nodes, 6), (graph,))
     if num_nodes:

@@ -6,9 +6,9 @@ from spx.kernels import cpu_dropout
 from spx.kernels import linear as kernel
 from spx.kernels.cpu_dropout import dropout
 from spx.kernels.linear import linear_by_rows
+from spx.nn.baselines import BaselineNetwork
 from spx.nn.encoder import FeatureEncoder
-from spx.nn.gcn import GCN
-from spx.nn.settings import GCNSettings
+from spx.nn.settings import BaselineSettings
 
 SEED = torch.tensor(2**62 - 5)
 
@@ -91,6 +91,6 @@ def test_a_gcn_takes_half_precision(residual: bool) -> None:
     from spx.graph.csr import augment
 
     graph = augment(torch.tensor([[0, 1, 2], [1, 2, 0]]), 3)
-    network = GCN(2, 2, GCNSettings(width=4, num_layers=2, dropout=0.0, residual=residual)).eval()
+    network = BaselineNetwork(2, 2, BaselineSettings(width=4, num_layers=2, dropout=0.0, residual=residual)).eval()
     x = torch.randn(3, 2).half()
     torch.testing.assert_close(network(x, (graph,)), network(x.float(), (graph,)))

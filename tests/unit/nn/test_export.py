@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.csr import AttentionGraph, augment, fingerprint
 from spx.graph.expander import build_expander
+from spx.nn.baselines import BaselineNetwork
 from spx.nn.export import NetworkConfig, load_network, make_network, network_arguments, read_config, save_network
-from spx.nn.gcn import GCN
 from spx.nn.layers import TransformerLayer
 from spx.nn.network import GraphTransformer
 
@@ -27,8 +27,14 @@ KINDS: list[tuple[type[nn.Module], dict]] = [
     (GraphTransformer, {}),
     (GraphTransformer, {"num_heads": 2, "normalize_values": True, "norm": "graph", "num_post_layers": 2}),
     (GraphTransformer, {"norm": "none", "num_pre_layers": 0, "unit_rows": False}),
-    (GCN, {}),
-    (GCN, {"residual": True}),
+    (BaselineNetwork, {}),
+    (BaselineNetwork, {"residual": True}),
+    (BaselineNetwork, {"skip": True, "norm": "layer", "unit_sums": True, "feature_dropout": 0.1}),
+    (BaselineNetwork, {"kind": "gat", "num_heads": 2}),
+    (BaselineNetwork, {"kind": "sage"}),
+    (BaselineNetwork, {"kind": "mlp"}),
+    (BaselineNetwork, {"kind": "polynormer", "num_heads": 2, "global_layers": 2}),
+    (BaselineNetwork, {"kind": "sgformer"}),
     (GraphTransformer, {"layer": "residual", "norm": "layer", "dropout": 0.2, "drop_features": True}),
 ]
 
@@ -49,6 +55,8 @@ def made(kind: type[nn.Module], settings: dict) -> tuple[nn.Module, NetworkConfi
     network(features(), (graph(),))
     if hasattr(network, "temperature"):
         network.temperature.fill_(0.3)
+    if hasattr(network, "attends_globally"):
+        network.attends_globally.fill_(True)
     return network.eval(), NetworkConfig(
         kind.__name__, network_arguments(network), "multiclass", ("a", "b", "c"), {"dataset": "toy"}
     )
@@ -108,6 +116,15 @@ def test_an_export_from_before_an_argument_came_is_read(folder: Path) -> None:
         load_network(folder)
 
 
+def test_an_export_of_a_gcn_from_before_the_other_baselines_came_is_read(tmp_path: Path) -> None:
+    network, config = made(BaselineNetwork, {"residual": True})
+    arguments = {name: config.arguments[name] for name in (*SETTINGS, "residual")}
+    loaded = load_network(save_network(tmp_path, network, replace(config, network="GCN", arguments=arguments)))
+    assert loaded.settings == network.settings
+    with torch.no_grad():
+        assert loaded(features(), (graph(),)).equal(network(features(), (graph(),)))
+
+
 def test_an_export_from_before_schemas_came_is_read(folder: Path) -> None:
     content = json.loads((folder / "model.json").read_text())
     assert content.pop("schema") is None
@@ -130,17 +147,17 @@ def test_loading_needs_no_lightning(folder: Path) -> None:
 
 
 def test_exporting_again_replaces(folder: Path) -> None:
-    network, config = made(*KINDS[3])
+    network, config = made(BaselineNetwork, {})
     save_network(folder, network, config)
-    assert type(load_network(folder)) is GCN
+    assert type(load_network(folder)) is BaselineNetwork
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"network": "os.system"}, "the network is 'os.system', none of GraphTransformer, GCN"),
+        ({"network": "os.system"}, "the network is 'os.system', none of GraphTransformer, BaselineNetwork, GCN"),
         ({"network": ["GCN"]}, "the network is"),
-        ({"network": "GCN"}, "the arguments of a GCN are num_features, num_outputs, width"),
+        ({"network": "BaselineNetwork"}, "the arguments of a BaselineNetwork are num_features, num_outputs, width"),
         ({"arguments": {"command": "touch marker"}}, "the arguments of a GraphTransformer are"),
         ({"arguments": {"width": "8"}}, "width is '8'"),
         ({"arguments": {"width": True}}, "width is 'True'"),

@@ -9,7 +9,7 @@ import torch
 from spx.analysis.row_ranges import select_rows
 from spx.errors import ConfigError
 from spx.graph.csr import EdgeType
-from spx.training import GCNBaseline
+from spx.training import Baseline
 from spx.training.monitor import AttentionMonitor
 
 from .conftest import Run, augmented, estimator, resampled, scalars, train, wide
@@ -50,7 +50,7 @@ def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) 
     torch.manual_seed(0)
     gcn = train(
         tmp_path / "gcn",
-        GCNBaseline(width=4, num_features=5, num_outputs=3, task="multiclass", metric="accuracy"),
+        Baseline(width=4, num_features=5, num_outputs=3, task="multiclass", metric="accuracy"),
         augmented(),
         epochs=1,
     )

@@ -8,27 +8,27 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from spx.nn.export import network_arguments
-from spx.nn.settings import BASELINE, ESTIMATOR, WIDE, GCNSettings, TransformerSettings
-from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
+from spx.nn.settings import BASELINE, ESTIMATOR, WIDE, BaselineSettings, TransformerSettings
+from spx.training import AttentionEstimator, Baseline, NodeTask, Spexphormer
 
-STAGES = [(AttentionEstimator, ESTIMATOR), (Spexphormer, WIDE), (GCNBaseline, BASELINE)]
-LEFT_OUT = {AttentionEstimator: {"layer", "drop_features"}, Spexphormer: {"normalize_values"}, GCNBaseline: set()}
+STAGES = [(AttentionEstimator, ESTIMATOR), (Spexphormer, WIDE), (Baseline, BASELINE)]
+LEFT_OUT = {AttentionEstimator: {"layer", "drop_features"}, Spexphormer: {"normalize_values"}, Baseline: set()}
 OTHERS = {
     "num_layers": 3, "width": 12, "num_heads": 3, "num_pre_layers": 2, "num_post_layers": 3, "norm": "none",
     "dropout": 0.7, "normalize_values": False, "unit_rows": False, "layer": "concat", "drop_features": True,
-    "residual": True,
+    "residual": True, "kind": "sage", "skip": True, "global_layers": 2, "feature_dropout": 0.1, "unit_sums": True,
 }  # fmt: skip
 FROM_DATA = {"num_features": 5, "num_outputs": 3, "task": "multiclass", "metric": "accuracy"}
 
 stages = pytest.mark.parametrize(("stage", "usual"), STAGES)
 
 
-def offered(stage: type[NodeTask], usual: TransformerSettings | GCNSettings) -> set[str]:
+def offered(stage: type[NodeTask], usual: TransformerSettings | BaselineSettings) -> set[str]:
     return {each.name for each in fields(usual)} - LEFT_OUT[stage]
 
 
 @stages
-def test_a_stage_begins_with_its_settings(stage: type[NodeTask], usual: TransformerSettings | GCNSettings) -> None:
+def test_a_stage_begins_with_its_settings(stage: type[NodeTask], usual: TransformerSettings | BaselineSettings) -> None:
     parameters = inspect.signature(stage).parameters
     assert offered(stage, usual) == parameters.keys() & {each.name for each in fields(usual)}
     for name in offered(stage, usual):
@@ -37,7 +37,7 @@ def test_a_stage_begins_with_its_settings(stage: type[NodeTask], usual: Transfor
 
 
 @stages
-def test_each_setting_reaches_the_network(stage: type[NodeTask], usual: TransformerSettings | GCNSettings) -> None:
+def test_each_setting_reaches_the_network(stage: type[NodeTask], usual: TransformerSettings | BaselineSettings) -> None:
     for name in offered(stage, usual):
         given = {name: OTHERS[name]} | ({"width": 12} if name == "num_heads" else {})
         assert given[name] != getattr(usual, name), "another than the default"
@@ -48,14 +48,14 @@ def test_each_setting_reaches_the_network(stage: type[NodeTask], usual: Transfor
 
 @stages
 def test_an_export_holds_what_the_network_was_made_by(
-    stage: type[NodeTask], usual: TransformerSettings | GCNSettings
+    stage: type[NodeTask], usual: TransformerSettings | BaselineSettings
 ) -> None:
     sizes = {"num_features": 5, "num_outputs": 3}
     assert network_arguments(stage(**FROM_DATA).network) == sizes | asdict(usual)
 
 
 @stages
-def test_every_option_is_explained(stage: type[NodeTask], usual: TransformerSettings | GCNSettings) -> None:
+def test_every_option_is_explained(stage: type[NodeTask], usual: TransformerSettings | BaselineSettings) -> None:
     """jsonargparse takes the help of `--model.width` from here."""
     for kind in (stage, type(usual)):
         for name in inspect.signature(kind).parameters:

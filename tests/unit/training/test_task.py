@@ -11,7 +11,7 @@ from torch import Tensor
 from spx.data import GraphData
 from spx.errors import ConfigError
 from spx.nn.objectives import prior_offset
-from spx.training import AttentionEstimator, GCNBaseline, NodeTask, Spexphormer
+from spx.training import AttentionEstimator, Baseline, NodeTask, Spexphormer
 from spx.training.metrics import make_metric
 from spx.training.task import learning_rate_factor
 
@@ -218,7 +218,7 @@ def test_a_fit_that_goes_on_for_longer_takes_the_longer_schedule_at_once(tmp_pat
     assert min(on) > 0.003
 
 
-@pytest.mark.parametrize("kind", [AttentionEstimator, Spexphormer, GCNBaseline])
+@pytest.mark.parametrize("kind", [AttentionEstimator, Spexphormer, Baseline])
 def test_what_follows_from_the_data_has_to_be_given(kind: type[NodeTask]) -> None:
     with pytest.raises(TypeError, match="num_features"):
         kind(width=4)

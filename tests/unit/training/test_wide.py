@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from spx.errors import ConfigError
-from spx.graph.csr import EdgeType
-from spx.training import GCNBaseline, Spexphormer
+from spx.training import Spexphormer
 
-from .conftest import augmented, scalars, train, wide
+from .conftest import augmented, train, wide
 
 
 def test_settings_reach_the_network() -> None:
@@ -52,31 +51,3 @@ def test_the_wide_network_on_the_augmented_graph_is_an_exphormer(tmp_path: Path)
     run = train(tmp_path, wide(), augmented(), epochs=2)
     assert run.trainer.callback_metrics["train/loss"].isfinite()
     assert not list(tmp_path.rglob("*.safetensors")), "it hands no scores over"
-
-
-def test_the_gcn_sees_the_graphs_edges_and_self_loops_alone(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = GCNBaseline(4, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy").eval()
-    data = augmented(expander_degree=0, self_loops=False)
-    assert model.num_layers == 2
-    (batch,) = data.train_dataloader()
-    with torch.no_grad():
-        first = model(batch)
-        graph = data.graph
-        assert (graph.edge_type == EdgeType.GRAPH).all()
-        h, adjacency = data.dataset.x, torch.eye(90)
-        adjacency[graph.rows(), graph.source.long()] = 1
-        scale = adjacency.sum(1) ** -0.5
-        for layer, between in zip(model.network.layers, (*model.network.between, torch.nn.Identity()), strict=True):
-            h = between(scale[:, None] * (adjacency @ (scale[:, None] * layer.lin(h))) + layer.bias)
-    torch.testing.assert_close(first, h[batch.targets], rtol=0, atol=1e-5)
-
-
-def test_the_gcn_trains(tmp_path: Path) -> None:
-    model = GCNBaseline(
-        8, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy", lr=0.05, warmup_epochs=0
-    )
-    run = train(tmp_path, model, augmented(expander_degree=0, self_loops=False), epochs=2, test=True)
-    logged = scalars(run.folder)
-    assert logged["train/loss"][1] < logged["train/loss"][0]
-    assert len(logged["test/accuracy"]) == 1

@@ -1,0 +1,4 @@
+"""`spx tune`: a search over a configuration's settings by validation alone.
+
+No torch in this process: trials are others.
+"""

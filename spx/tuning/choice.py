@@ -1,0 +1,97 @@
+"""The choice among the best trials: each is validated again over seeds, and the best mean wins."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spx.configurations import BASE, CONFIGS
+from spx.dataset_names import is_path
+from spx.experiments.plan import TUNED, Study
+from spx.experiments.runs import write_text
+from spx.run_folder import TUNED_FILE
+from spx.tuning.space import Value, write_settings
+from spx.tuning.trials import Outcome, Trials
+
+HEAD = (
+    "# Made by: {command}\n# Chosen by validation alone: {metric} {mean:.2f}% over {seeds} seeds, of {trials} trials.\n"
+)
+
+
+@dataclass
+class Candidate:
+    """One of the best trials.
+
+    Args:
+        number: of the trial.
+        chosen: its values.
+        figures: validation metric by seed.
+    """
+
+    number: int
+    chosen: Mapping[str, Value]
+    figures: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return statistics.fmean(self.figures.values())
+
+
+def validate_again(
+    trials: Trials,
+    best: Sequence[Any],
+    seeds: Sequence[int],
+    side_by_side: int,
+    seconds_left: Callable[[], float],
+    say: Callable[[Candidate, int, Outcome], None],
+) -> list[Candidate]:
+    """Train the best trials with more seeds, seed after seed, and give them in the order of their means.
+
+    A seed counts where all of them were trained with it: when the time is over, the others are compared.
+
+    Args:
+        trials: runs them.
+        best: trials of Optuna's.
+        seeds: besides that of the search.
+        side_by_side: runs at once.
+        seconds_left: until the end.
+        say: told each run.
+    """
+    candidates = [Candidate(each.number, dict(each.params), {trials.seed: each.value}) for each in best]
+    by_number = {each.number: each for each in candidates}
+    for seed in seeds:
+        found: dict[int, Outcome] = {}
+        for first in range(0, len(candidates), side_by_side):
+            asked = [(each.number, each.chosen, seed) for each in candidates[first : first + side_by_side]]
+            if seconds_left() <= 0:
+                break
+            found |= trials.run_all(
+                asked, None, seconds_left, lambda number, one, seed=seed: say(by_number[number], seed, one)
+            )
+        if len(found) < len(candidates) or any(each.best is None for each in found.values()):
+            break
+        for each in candidates:
+            each.figures[seed] = found[each.number].best
+    return sorted(candidates, key=lambda each: (-each.mean, each.number))
+
+
+def place_of(study: Study) -> Path:
+    """Where the choice is written: beside the dataset's configurations in a project's checkout, else with its runs."""
+    checkout = Path(study.configs_dir) == Path(CONFIGS) and Path(CONFIGS, BASE).is_dir()
+    return study.configs / TUNED_FILE if checkout and not is_path(study.dataset) else study.folder / TUNED_FILE
+
+
+def write_choice(study: Study, settings: Mapping[str, Any], head: Mapping[str, Any]) -> Path:
+    """Write the chosen settings as a configuration that is complete by itself; returns its path.
+
+    Raises:
+        ConfigError: the folder can't be written.
+    """
+    path = place_of(study)
+    settings = {"name": TUNED, **{name: value for name, value in settings.items() if name != "name"}}
+    if not is_path(study.dataset):
+        settings["data"]["init_args"] = {"dataset": study.dataset, **settings["data"]["init_args"]}
+    write_text(path, HEAD.format(**head) + write_settings(settings))
+    return path

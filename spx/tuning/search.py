@@ -1,0 +1,217 @@
+"""The search: rounds of trials that Optuna proposes, pruned by validation at equal epochs.
+
+All trials of a round are proposed before the first of them is told, and are told in their order. So what is proposed is
+a function of the seed and the number of trials side by side, not of which ends first; a search that was killed repeats
+its last round, whose finished runs are taken again.
+"""
+
+import hashlib
+import json
+import statistics
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from spx.errors import ArtifactError, ConfigError
+from spx.tuning.space import Space, Value
+from spx.tuning.trials import Outcome, Trials, best_by
+
+ROUND, RECIPE, PROBLEM, FIGURES = "round", "recipe", "problem", "figures"
+"""What Optuna keeps of a trial besides its values."""
+RUNGS = (8, 4, 2)
+"""A trial is compared with the others after the eighth, the quarter and the half of its epochs."""
+LEAST_FOR_BARS = 5
+"""Trials that have come so far, before others are compared with them."""
+RANDOM_TRIALS = 8
+"""Before the sampler follows what was found."""
+
+
+def import_optuna() -> Any:
+    """The package, which is an extra.
+
+    Raises:
+        ConfigError: it isn't installed.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ConfigError("spx tune needs Optuna, which isn't installed: pip install 'spx[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna
+
+
+class Search:
+    """Trials over a space, kept in a file from which a stopped search goes on.
+
+    Args:
+        space: that is searched.
+        trials: runs them.
+        folder: of the search.
+        asked_for: all that tells one search from another, as plain values; another search has another file.
+        recipes: values of the first trials, by name.
+
+    Raises:
+        ConfigError: another process works on the same search, or Optuna isn't installed.
+        ArtifactError: the file is damaged.
+    """
+
+    def __init__(
+        self, space: Space, trials: Trials, folder: Path, asked_for: Any, recipes: Mapping[str, Mapping[str, Value]]
+    ):
+        self.optuna = import_optuna()
+        self.space, self.trials, self.seed = space, trials, trials.seed
+        name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        self.file = folder / f"trials-{name}.journal"
+        self._lock = FileLock(folder / f".{name}.held")  # FILE.lock is Optuna's own
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ConfigError(
+                f"Another spx tune works on this search ({self.file}). Wait for its end, or give another --seed."
+            ) from error
+        try:
+            self._open(name, recipes)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # of lines that Optuna never wrote
+            self.close()
+            raise ArtifactError(
+                f"{self.file} is damaged ({type(error).__name__}). Move it away: the finished runs stay."
+            ) from error
+
+    def _open(self, name: str, recipes: Mapping[str, Mapping[str, Value]]) -> None:
+        backend = self.optuna.storages.journal.JournalFileBackend(str(self.file))
+        storage = self.optuna.storages.JournalStorage(backend)
+        self.study = self.optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+        known = {each.user_attrs.get(RECIPE) for each in self.study.get_trials(deepcopy=False)}
+        for recipe, chosen in recipes.items():
+            if recipe not in known:
+                self.study.enqueue_trial(dict(chosen), user_attrs={RECIPE: recipe})
+
+    def close(self) -> None:
+        """Let another process go on with it."""
+        self._lock.release()
+
+    def finished(self, before_round: int | None = None) -> list[Any]:
+        """Trials with a figure, those that fell behind too."""
+        states = (self.optuna.trial.TrialState.COMPLETE, self.optuna.trial.TrialState.PRUNED)
+        found = self.study.get_trials(deepcopy=False, states=states)
+        return [each for each in found if before_round is None or each.user_attrs[ROUND] < before_round]
+
+    def complete(self) -> list[Any]:
+        """Trials that didn't fall behind, the best first."""
+        found = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.COMPLETE,))
+        return sorted(found, key=lambda each: (-each.value, each.number))
+
+    def run(
+        self,
+        side_by_side: int,
+        most: int | None,
+        seconds_left: Callable[[], float],
+        say: Callable[[Any, Outcome], None],
+    ) -> None:
+        """Round after round until the time or the number of trials is over.
+
+        Args:
+            side_by_side: trials of a round.
+            most: trials in all, those of earlier searches too; none: as many as there is time for.
+            seconds_left: until the end.
+            say: told each trial that has ended.
+        """
+        while seconds_left() > 0:
+            asked = self._round(side_by_side, most)
+            if not asked:
+                return
+            by_number = {trial.number: trial for trial in asked}
+            bars = self.bars(asked[0].user_attrs[ROUND])
+            outcomes = self.trials.run_all(
+                [(number, trial.params, None) for number, trial in by_number.items()],
+                bars,
+                seconds_left,
+                lambda number, found, by_number=by_number: say(by_number[number], found),
+            )
+            if len(outcomes) < len(asked):
+                return  # stopped; the round is told as a whole
+            for trial in asked:
+                self._tell(trial, outcomes[trial.number])
+
+    def bars(self, number: int) -> dict[int, float]:
+        """What trials of a round must have reached by how many epochs: the median of those of earlier rounds.
+
+        Trials that fell behind count where they were still trained.
+        """
+        epochs = self.space.epochs
+        curves = [
+            {int(at): value for at, value in each.user_attrs[FIGURES].items()}
+            for each in self.finished(before_round=number)
+        ]
+        bars = {}
+        for rung in sorted({epochs // part for part in RUNGS} - {0}):
+            reached = [best_by(curve, rung) for curve in curves if max(curve) >= rung]
+            if len(reached) >= LEAST_FOR_BARS:
+                bars[rung] = statistics.median(reached)
+        return bars
+
+    def _round(self, side_by_side: int, most: int | None) -> list[Any]:
+        """The trials of a round that was begun, filled up; or of the next."""
+        running = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,))
+        begun = [self.optuna.trial.Trial(self.study, each._trial_id) for each in running]
+        states = self.optuna.trial.TrialState
+        number = begun[0].user_attrs.get(ROUND) if begun else None
+        if number is None:
+            number = 1 + max((each.user_attrs[ROUND] for each in self._told()), default=-1)
+        while len(begun) < side_by_side:
+            held = [each for each in self.study.get_trials(deepcopy=False) if each.state != states.WAITING]
+            if most is not None and len(held) >= most:
+                break
+            self.study.sampler = self._sampler(len(held))
+            begun.append(self.study.ask())
+        for trial in begun:
+            self._suggest(trial, number)
+        return begun
+
+    def _told(self) -> list[Any]:
+        return [each for each in self.study.get_trials(deepcopy=False) if each.state.is_finished()]
+
+    def _sampler(self, number: int) -> Any:
+        """A sampler of its own for each trial: a search that goes on proposes what one in a piece would have."""
+        return self.optuna.samplers.TPESampler(
+            seed=(self.seed * 1_000_003 + number) % 2**32,
+            n_startup_trials=RANDOM_TRIALS,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+        )
+
+    def _suggest(self, trial: Any, number: int) -> None:
+        chosen: dict[str, Value] = {}
+        for each in self.space.parameters:
+            if not each.is_asked(chosen):
+                continue
+            if each.values:
+                chosen[each.name] = trial.suggest_categorical(each.name, each.values)
+            else:
+                chosen[each.name] = trial.suggest_float(each.name, each.low, each.high, log=each.log)
+        trial.set_user_attr(ROUND, number)
+
+    def _tell(self, trial: Any, found: Outcome) -> None:
+        states = self.optuna.trial.TrialState
+        if found.best is None:
+            trial.set_user_attr(PROBLEM, found.problem)
+            self.study.tell(trial, state=states.FAIL)
+            return
+        until = {at: value for at, value in found.values.items() if found.pruned is None or at <= found.pruned}
+        trial.set_user_attr(FIGURES, until)
+        for name in ("metric", "attention_edges", "num_nodes", "peak_rss_mb", "seconds", "seconds_per_epoch"):
+            trial.set_user_attr(name, found.record.get(name))
+        for epochs in sorted({self.space.epochs // part for part in RUNGS} - {0}):
+            if (value := best_by(until, epochs)) is not None and max(until) >= epochs:
+                trial.report(value, epochs)
+        if found.pruned is None:
+            self.study.tell(trial, found.best)
+        else:
+            self.study.tell(trial, state=states.PRUNED)

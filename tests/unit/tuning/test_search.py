@@ -1,0 +1,153 @@
+"""The search with made-up trials: what it proposes, prunes, keeps and goes on with."""
+
+from pathlib import Path
+
+import pytest
+
+from spx.errors import ArtifactError, ConfigError
+from spx.tuning import search as module
+from spx.tuning.search import Search
+from spx.tuning.trials import Outcome
+
+from .conftest import SPACE, MadeUpTrials
+
+RECIPE = {"model.layer": "concat", "model.lr": 0.01, "model.dropout": 0.2}
+
+
+def search(trials: MadeUpTrials, folder: Path, name: str = "one") -> Search:
+    folder.mkdir(exist_ok=True)
+    found = Search(SPACE, trials, folder, name, {"wide": RECIPE})
+    found.close()
+    return found
+
+
+def test_two_processes_never_work_on_one_search(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    held = Search(SPACE, made_up, tmp_path, "one", {"wide": RECIPE})
+    with pytest.raises(ConfigError, match=r"Another spx tune works on this search \(.*\.journal\)"):
+        search(made_up, tmp_path)
+    search(made_up, tmp_path, "other")
+    held.close()
+    search(made_up, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]\n[]\n", "3\n4\n", '{"a": 1}\n{"a": 1}\n', "\x00\n\x00\n"])
+def test_a_damaged_file_is_said(text: str, made_up: MadeUpTrials, tmp_path: Path) -> None:
+    file = search(made_up, tmp_path).file
+    file.write_text(text + file.read_text())
+    with pytest.raises(ArtifactError, match=r"\.journal is damaged \(\w+\)\. Move it away"):
+        search(made_up, tmp_path)
+
+
+def proposed(found: Search) -> list[dict]:
+    return [each.params for each in found.study.get_trials(deepcopy=False)]
+
+
+def forever() -> float:
+    return 60.0
+
+
+def test_it_begins_with_the_recipe_and_finds_better(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    found, said = search(made_up, tmp_path), []
+    found.run(2, 30, forever, lambda trial, one: said.append((trial.number, one.best)))
+    assert proposed(found)[0] == RECIPE
+    assert len(said) == 30
+    best = found.complete()[0]
+    assert best.params["model.layer"] == "residual"
+    assert best.value > found.study.trials[0].value + 0.15
+    assert best.value == max(each.value for each in found.finished())
+    assert not found.study.trials[0].user_attrs.get("problem")
+
+
+def test_the_same_seed_proposes_the_same_also_in_pieces(study, tmp_path: Path) -> None:
+    runs = []
+    for name, pieces in (("whole", [12]), ("pieces", [4, 6, 12])):
+        trials = MadeUpTrials(study, SPACE, tmp_path / name)
+        trials.runs = []
+        for most in pieces:
+            found = search(trials, tmp_path / name)
+            found.run(2, most, forever, lambda *_: None)
+        runs.append(proposed(found))
+    assert len(runs[0]) == 12
+    assert runs[0] == runs[1]
+    other = MadeUpTrials(study, SPACE, tmp_path / "other", seed=1)
+    other.runs = []
+    found = search(other, tmp_path / "other")
+    found.run(2, 12, forever, lambda *_: None)
+    assert proposed(found)[1:] != runs[0][1:]
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_round_that_was_killed_is_run_again(study, tmp_path: Path) -> None:
+    """Nothing of it is told before all of it has ended, so that what comes after is the same."""
+    whole = MadeUpTrials(study, SPACE, tmp_path / "whole")
+    whole.runs = []
+    wanted = search(whole, tmp_path / "whole")
+    wanted.run(2, 8, forever, lambda *_: None)
+
+    def kill(trial, _) -> None:
+        if trial.number == 5:
+            raise KilledError
+
+    trials = MadeUpTrials(study, SPACE, tmp_path / "killed")
+    trials.runs = []
+    with pytest.raises(KilledError):
+        search(trials, tmp_path / "killed").run(2, 8, forever, kill)
+    again = search(trials, tmp_path / "killed")
+    assert len(again.finished()) == 4
+    again.run(2, 8, forever, lambda *_: None)
+    assert proposed(again) == proposed(wanted)
+    assert [each.value for each in again.study.trials] == [each.value for each in wanted.study.trials]
+
+
+def test_trials_that_are_behind_at_equal_epochs_end(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    found = search(made_up, tmp_path)
+    found.run(1, 24, forever, lambda *_: None)
+    pruned = [each for each in found.study.trials if each.state.name == "PRUNED"]
+    assert pruned
+    assert all(each.number >= module.LEAST_FOR_BARS for each in pruned)
+    first = pruned[0]
+    assert max(first.intermediate_values) in (2, 4, 8), "of 16 epochs"
+    earlier = [each for each in found.study.trials if each.number < first.number]
+    at = max(first.intermediate_values)
+    reached = sorted(each.intermediate_values[at] for each in earlier if at in each.intermediate_values)
+    assert first.intermediate_values[at] < reached[len(reached) // 2]
+    assert found.complete()[0].value == max(each.value for each in found.finished()), "never the best"
+
+
+def test_a_round_sees_nothing_of_itself(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    found = search(made_up, tmp_path)
+    found.run(6, 6, forever, lambda *_: None)
+    assert found.bars(0) == {}
+    assert found.bars(1).keys() == {2, 4, 8}
+
+
+def test_the_time_ends_it(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    left = iter([1.0] * 9 + [0.0] * 99)
+    found = search(made_up, tmp_path)
+    found.run(1, None, lambda: next(left), lambda *_: None)
+    assert 0 < len(found.finished()) < 9
+
+
+def test_a_failed_trial_is_kept_with_its_reason(made_up: MadeUpTrials, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(MadeUpTrials, "run", lambda *_: Outcome(problem="it took 9,000 MB, above 500"))
+    found = search(made_up, tmp_path)
+    found.run(1, 2, forever, lambda *_: None)
+    assert [each.state.name for each in found.study.trials] == ["FAIL", "FAIL"]
+    assert found.study.trials[0].user_attrs["problem"] == "it took 9,000 MB, above 500"
+    assert found.complete() == []
+
+
+def test_another_search_has_another_file(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    one, other = search(made_up, tmp_path), search(made_up, tmp_path, "other")
+    one.run(1, 1, forever, lambda *_: None)
+    assert one.file != other.file
+    assert not other.finished()
+
+
+def test_without_optuna_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"needs Optuna, which isn't installed: pip install 'spx\[tune\]'"):
+        module.import_optuna()
