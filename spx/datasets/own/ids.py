@@ -44,14 +44,15 @@ def node_ids(column: "polars.Series", file_name: str) -> "polars.Series":
 
 def rows_of(column: "polars.Series", ids: "polars.Series", what: str) -> "polars.Series":
     """[E]: the row of each id among the nodes'. Raises DatasetError for ids that are missing, or that no node has."""
+    import polars
+
     empty = column.null_count()
     if empty:
         raise DatasetError(f"{what} is empty in {empty} of {len(column)} rows: name both ends of each edge")
     keys = _as_ids(column, what)
-    if ids.dtype.is_integer() and not keys.dtype.is_integer():
-        keys = _whole(keys)
-    keys = keys.cast(ids.dtype, strict=False).rename(ID).to_frame()
-    rows = keys.join(ids.to_frame().with_row_index("row"), on=ID, how="left", maintain_order="left")["row"]
+    rows = _places(keys, ids)
+    if rows.has_nulls() and keys.dtype == polars.String:
+        rows = rows.fill_null(_places(_whole(keys), ids))
     unknown = column.filter(rows.is_null())
     if len(unknown):
         raise DatasetError(
@@ -60,6 +61,12 @@ def rows_of(column: "polars.Series", ids: "polars.Series", what: str) -> "polars
             f"{', ...' if len(ids) > 3 else ''} ({len(ids):,} in all)"
         )
     return rows
+
+
+def _places(keys: "polars.Series", ids: "polars.Series") -> "polars.Series":
+    """The row of each key among the ids, null where there is none."""
+    keys = keys.cast(ids.dtype, strict=False).rename(ID).to_frame()
+    return keys.join(ids.to_frame().with_row_index("row"), on=ID, how="left", maintain_order="left")["row"]
 
 
 def _as_ids(column: "polars.Series", what: str) -> "polars.Series":

@@ -80,13 +80,16 @@ def letters(name: str) -> str:
 
 
 def check_roles(given: Mapping[str, str]) -> None:
-    """Raise DatasetError for a role that there isn't."""
+    """Raise DatasetError for a role that there isn't, and for a name that is no text."""
     unknown = [role for role in given if role not in ROLES]
     if unknown:
         raise DatasetError(
             f"--data.columns names {shown(unknown[0])}, which is nothing that a column can be"
             f"{did_you_mean(unknown[0], ROLES) or '.'} There are {listed(ROLES)}"
         )
+    strange = [name for name in given.values() if not isinstance(name, str)]
+    if strange:
+        raise DatasetError(f"--data.columns names a column {shown(strange[0])}: write the name in quotes")
 
 
 def given_names(given: Mapping[str, str], roles: Iterable[str], names: list[str], what: str) -> dict[str, str]:
@@ -114,8 +117,9 @@ def given_names(given: Mapping[str, str], roles: Iterable[str], names: list[str]
 
 def setting(roles: Mapping[str, str]) -> str:
     """The argument that names these columns, to be pasted into a shell."""
+    hard = re.compile(r"""['"\\]""")  # to quote for a shell and for YAML at once
     roles = {
-        role: name if len(name) <= 60 and name.isprintable() and "'" not in name else "NAME"
+        role: name if len(name) <= 60 and name.isprintable() and not hard.search(name) else "NAME"
         for role, name in roles.items()
     }
     pairs = ", ".join(

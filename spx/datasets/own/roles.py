@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spx.datasets.own.column import OtherColumn
 from spx.datasets.own.error_words import did_you_mean, listed, shown
+from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.names import (
     ID,
     LABEL,
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 _PANDAS_INDEX = r"|Unnamed: 0|__index_level_0__"
 MOST_CLASSES = 50
 """A column of more values isn't offered as one of classes."""
+_FIRST = 100
+"""So many cells tell that a column holds more than a split's words."""
 _OTHER_CASE = 2
 """Rank of names up to which they are the house's."""
 
@@ -73,6 +76,7 @@ def _chosen(role: str, ranks: dict[str, int], free: list[Heading], nodes: "polar
         if any(name.lower().startswith(f"{LABEL}:") for name in names):
             ranks = {name: rank for name, rank in ranks.items() if rank <= _OTHER_CASE}
         ranks = {name: rank for name, rank in ranks.items() if not _names_nodes(nodes[name])} or ranks
+        ranks = {name: min(rank, _OTHER_CASE) for name, rank in ranks.items()}  # "Label" is a name in many programs
     best = [name for name, rank in ranks.items() if rank == min(ranks.values())]
     if role == ID and len(best) > 1:
         best = [name for name in best if _each_once(nodes[name])] or best
@@ -146,10 +150,11 @@ def _names_nodes(column: "polars.Series") -> bool:
 
 
 def _holds_parts(column: "polars.Series") -> bool:
-    """Whether its words are those of a split, training and test among them."""
+    """Whether its words are those of a split in any case, training and test among them."""
     import polars
 
-    if column.dtype != polars.String or column.n_unique() > len(PARTS) + 1:
+    if column.dtype != polars.String or column.head(_FIRST).n_unique() > len(PARTS) + 1 or column.n_unique() > _FIRST:
         return False
-    held = {PARTS.get(word) for word in column.drop_nulls().str.to_lowercase().unique()}
+    words = set(column.drop_nulls().str.to_lowercase().unique()) - {word.lower() for word in DEFAULT_MISSING}
+    held = {PARTS.get(word) for word in words}
     return {"train", "test"} <= held and None not in held

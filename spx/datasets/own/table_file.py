@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from spx.dataset_names import TABLES, is_parquet, part_files, table_files
 from spx.datasets.own.dialect import NO_UTF8, Dialect, lines_of, sniff
@@ -26,6 +27,7 @@ for file in sys.argv[1:]:
     polars.scan_parquet(file, glob=False, hive_partitioning=False).collect()
 """
 _NUMBERS = ("int[]", "long[]", "float[]", "double[]", "byte[]", "short[]")
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _SHOWN_SEPARATORS = {"\t": "a tab", " ": "a space"}
 
 
@@ -230,16 +232,22 @@ def _faulty_row(file: Path, dialect: Dialect) -> str | None:
 
 
 def _scan_parquet(path: Path) -> "tuple[polars.LazyFrame, list[str]]":
-    """The table, and its columns; among them those that the folders of its parts are named after, as split=train."""
+    """The table, and its columns; among them, as text, those that the folders of its parts are named after (split=a).
+    polars would take the folders above the table for such too.
+    """
     import polars
 
-    parts = part_files(path)
-    folders = [part.relative_to(path).parts[:-1] for part in parts] if path.is_dir() else []
-    keys = [key for key, equals, _ in (name.partition("=") for name in (folders or [()])[0]) if equals]
-    files: list[Path] = parts
-    names = polars.scan_parquet(files, glob=False, hive_partitioning=False).collect_schema().names()
-    table = polars.scan_parquet(files, glob=False, hive_partitioning=bool(keys), try_parse_hive_dates=False)
-    return table, [*names, *(key for key in keys if key not in names)]
+    tables = []
+    for part in part_files(path):
+        table = polars.scan_parquet(part, glob=False, hive_partitioning=False)
+        folders = part.relative_to(path).parts[:-1] if part != path else ()
+        pairs = [
+            (unquote(key), unquote(value)) for key, equals, value in (name.partition("=") for name in folders) if equals
+        ]
+        values = {key: None if value == _NO_VALUE else value for key, value in pairs}
+        tables.append(table.with_columns(polars.lit(value, polars.String).alias(key) for key, value in values.items()))
+    whole = polars.concat(tables, how="vertical_relaxed") if len(tables) > 1 else tables[0]
+    return whole, whole.collect_schema().names()
 
 
 def _stripped(frame: "polars.DataFrame") -> "polars.DataFrame":
