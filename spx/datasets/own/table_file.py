@@ -201,7 +201,7 @@ def _has_short_row(file: Path, dialect: Dialect) -> bool:
     if quoted.any():
         lines = lines.str.replace_all(r'"[^"]*"', "")
         if lines.str.contains('"', literal=True).any():  # cells with line feeds: counted one by one
-            return _faulty_row(file, dialect) is not None
+            return (_faulty_row(file, dialect) or "").startswith("row")
     counts = lines.str.count_matches(dialect.separator, literal=True).cast(polars.Int64)
     return bool((counts + 1 < len(dialect.names)).any())
 
@@ -224,11 +224,13 @@ def _faulty_row(file: Path, dialect: Dialect) -> str | None:
                     return f"{place} has {cells}, but the header names {width:,} columns: {mend}"
             begins = rows.line_num + 1
     except csv.Error:
-        return (
-            f"the quotes of line {dialect.skipped + begins:,} don't fit: put the whole cell in quotes, and write a "
-            "quote in it twice"
-        )
-    return None
+        return _quotes_do_not_fit(dialect.skipped + begins)
+    odd = (place for place, line in enumerate(lines, start=1) if line.count('"') % 2)
+    return None if (place := next(odd, None)) is None else _quotes_do_not_fit(dialect.skipped + place)
+
+
+def _quotes_do_not_fit(line: int) -> str:
+    return f"the quotes of line {line:,} don't fit: put the whole cell in quotes, and write a quote in it twice"
 
 
 def _scan_parquet(path: Path) -> "tuple[polars.LazyFrame, list[str]]":

@@ -111,6 +111,7 @@ def test_packed_tables(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
         ('id,a,b\n1,"x,\n",3\n4,5\n', r"row 2 \(line 4\) has 2 cells"),
         ('id,a\n1,2\n3,"4\n5,6\n', "the quotes of line 3 don't fit"),
         ('id,a\n1,2\n3,"4"x\n', "the quotes of line 3 don't fit"),
+        ('id,a\n1,5\n2,12"\n3,4\n', "the quotes of line 3 don't fit: put the whole cell in quotes"),
         ("id\tx\n1\t2\t3\n", r"row 1 \(line 2\) has 3 cells"),
     ],
 )
@@ -122,6 +123,7 @@ def test_broken_rows_are_told_by_their_number(tmp_path: Path, text: str, message
 
 
 def test_a_row_of_empty_cells_is_as_long_as_others(tmp_path: Path) -> None:
+    assert rows(tmp_path, 'id,a,b\n1,"x\n,y",\n2,,\n') == [("1", "x\n,y", None), ("2", None, None)]
     assert rows(tmp_path, 'id,a,b\n1,"x,y",\n2,,\n,,\n') == [("1", "x,y", None), ("2", None, None)]
 
 
