@@ -256,7 +256,7 @@ def _stripped(frame: "polars.DataFrame") -> "polars.DataFrame":
     """Text without the spaces around it, null where nothing is left."""
     import polars
 
-    names = polars.selectors.categorical() | polars.selectors.enum() | polars.selectors.by_dtype(polars.Null)
+    names = polars.selectors.by_dtype(polars.Categorical, polars.Enum, polars.Null)
     frame = frame.with_columns(names.cast(polars.String))
     text = polars.selectors.string().str.strip_chars()
     return frame.with_columns(polars.when(text != "").then(text).name.keep())
