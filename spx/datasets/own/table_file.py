@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -174,8 +175,11 @@ def _check_names(file_name: str, names: list[str]) -> None:
 def _read_text(file: Path, dialect: Dialect, places: list[int], whole: bool) -> "polars.DataFrame":
     import polars
 
+    source: Path | io.BytesIO = file if dialect.content is None else io.BytesIO(dialect.content)
+    if source is file and re.search(r"[*?\[]", str(file)):
+        source = io.BytesIO(file.read_bytes())  # polars below 1.31 takes no numbers of columns with such paths
     frame = polars.read_csv(
-        file if dialect.content is None else io.BytesIO(dialect.content),
+        source,
         columns=places,
         separator=dialect.separator,
         has_header=dialect.header,
