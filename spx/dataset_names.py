@@ -1,4 +1,5 @@
-"""What a dataset is called: the name of a published one, or the path of a user's own graph."""
+"""What a dataset is called: the name of a published one, or the path of a user's own graph; and which files of a folder
+are its tables."""
 
 import os
 import re
@@ -7,7 +8,15 @@ from pathlib import Path
 OWN = "mine"
 """Folder of the configurations that graphs of the user's own are trained with."""
 FILE_ENDINGS = (".pt", ".npz")
-TABLE_ENDINGS = (".csv", ".parquet")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS = (*TEXT_ENDINGS, *PARQUET_ENDINGS)
+PACKED_ENDINGS = (".gz", ".zst")
+TABLES = {
+    "nodes": ("nodes", "node", "vertices", "vertex", "nodelist", "nodetable", "vertexlist"),
+    "edges": ("edges", "edge", "edgelist", "edgetable", "links", "link", "relationships", "relationship", "arcs"),
+}
+"""What the two tables of a folder are called: the house's name first, then other usual ones, in any case."""
 FEATURES_FILE = "features.npy"
 """Beside the tables of a folder: features that stay on disk."""
 
@@ -22,7 +31,7 @@ PUBLISHED = (
 
 def is_path(name: str) -> bool:
     """Whether `name` is the path of a user's graph, existing or not, rather than the name of a published one."""
-    return _looks_like_a_path(name) or _is_folder(name) or (name not in PUBLISHED and os.path.lexists(name))
+    return _looks_like_a_path(name) or _is_folder(name) or (name not in PUBLISHED and _exists(name))
 
 
 def lasting_name(name: str) -> str | None:
@@ -30,7 +39,7 @@ def lasting_name(name: str) -> str | None:
     run says later what is missing; None for a published dataset."""
     if not is_path(name):
         return None
-    return name if _looks_like_a_path(name) else os.path.join(os.curdir, name)
+    return name if _looks_like_a_path(name) or name.startswith("~") else os.path.join(os.curdir, name)
 
 
 def run_name(name: str) -> str:
@@ -43,14 +52,78 @@ def run_name(name: str) -> str:
 
 
 def file_stamps(name: str) -> dict[str, list[int]] | None:
-    """Size in bytes and time of change in ns of the user's files; None for a published dataset."""
+    """Size in bytes and time of change in ns of the user's files, in a folder without tables all; None for a published
+    dataset."""
     if not is_path(name):
         return None
     path = Path(os.path.expanduser(name))
-    tables = [path / f"{table}{ending}" for table in ("nodes", "edges") for ending in TABLE_ENDINGS]
-    files = [path] if path.is_file() else [*tables, path / FEATURES_FILE]
-    stats = {file.name: file.stat() for file in files if file.is_file()}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+    if path.is_file():
+        return {path.name: _stamp(path)}
+    tables = [file for table in TABLES for found in table_files(path, table) for file in part_files(found)]
+    files = [*tables, path / FEATURES_FILE] if tables else [*path.glob("*"), *path.glob("*/*")]
+    return {file.relative_to(path).as_posix(): _stamp(file) for file in sorted(files) if file.is_file()}
+
+
+def table_files(folder: str | Path, table: str) -> list[Path]:
+    """The files, or folders of part files, in a folder that may be its table of "nodes" or "edges": those with the best
+    kind of name alone, which are nodes.csv, then Nodes.csv and vertices.csv, then my_nodes.csv. None for no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            ranked = {Path(entry.path): rank for entry in entries if (rank := _rank(entry, table)) is not None}
+    except (OSError, ValueError):
+        return []
+    return sorted(path for path, rank in ranked.items() if rank == min(ranked.values()))
+
+
+def part_files(table: Path) -> list[Path]:
+    """The file itself; of a folder of part files those, in the order of their names, and none but tables."""
+    if not table.is_dir():
+        return [table]
+    found = (file for file in table.rglob("*") if file.is_file() and _ending(file.name)[1])
+    return sorted(file for file in found if not re.search(r"(^|/)[._]", file.relative_to(table).as_posix()))
+
+
+def is_parquet(file: Path) -> bool:
+    """By the ending of its name."""
+    return file.name.lower().endswith(PARQUET_ENDINGS)
+
+
+def _stamp(file: Path) -> list[int]:
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _rank(entry: "os.DirEntry[str]", table: str) -> tuple[int, bool] | None:
+    """How much the name is that of the table, 0 the most; folders after files. None: not at all."""
+    stem, ending = _ending(entry.name)
+    folder = entry.is_dir()
+    if not folder and not (ending and entry.is_file()):  # a pipe would be waited for
+        return None
+    words = re.findall(r"[a-z]+", stem.lower())
+    held = [name for name, known in TABLES.items() if set(words) & set(known)]
+    if stem == table:
+        rank = 0
+    elif "".join(words) in TABLES[table] and re.fullmatch(r"[\w. -]*", stem) and not re.search(r"\d", stem):
+        rank = 1
+    elif held == [table] and not folder and not entry.name.lower().removesuffix(".gz").endswith(".txt"):
+        rank = 2
+    else:
+        return None
+    return None if folder and not part_files(Path(entry.path)) else (rank, folder)
+
+
+def _ending(name: str) -> tuple[str, str]:
+    """The name without the ending of a table, and that ending, of which packed text has two; "": it has none."""
+    lower = name.lower()
+    packed = next((ending for ending in PACKED_ENDINGS if lower.endswith(ending)), "")
+    ending = next((each for each in TABLE_ENDINGS if lower.removesuffix(packed).endswith(each)), "")
+    if not ending or (packed and ending in PARQUET_ENDINGS):
+        return name, ""
+    return name[: -len(ending + packed)], ending + packed
+
+
+def _exists(name: str) -> bool:
+    return os.path.lexists(name) or (name.startswith("~") and os.path.lexists(os.path.expanduser(name)))
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -58,5 +131,4 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _is_folder(name: str) -> bool:
-    folder = os.path.expanduser(name)  # other than pathlib's, never raises, and neither does `isfile`
-    return any(os.path.isfile(os.path.join(folder, f"nodes{ending}")) for ending in TABLE_ENDINGS)
+    return bool(table_files(os.path.expanduser(name), "nodes"))

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from spx.data.batch import NodeBatch
 from spx.dataset_names import run_name
 from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
+from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
-from spx.datasets.own.schema import Scaling
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
@@ -51,6 +51,8 @@ class GraphData(L.LightningDataModule):
             NaN, null, None, - and ?.
         scaling: own graphs from tables: of numbers, by the training nodes' mean and deviation: "standard", "log" (of
             their logarithm), or "none".
+        columns: own graphs from tables: what the columns are called that are no features: id, label, split, source,
+            target. Default: these names, in any case, and other usual ones.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -75,6 +77,7 @@ class GraphData(L.LightningDataModule):
         scaling: Scaling = "standard",
         expander_seed: int | None = None,
         hide_test: bool = False,
+        columns: dict[str, str] | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -89,7 +92,8 @@ class GraphData(L.LightningDataModule):
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         words = DEFAULT_MISSING if missing is None else tuple(missing)
-        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()), words, scaling)
+        names = tuple(categorical or ())
+        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, names, words, scaling, columns or None)
         self.schema: dict[str, Any] | None = None
         self.hide_test = hide_test
         self.source, self.dataset_name = dataset, run_name(dataset)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from spx.datasets.own.schema import Column, OtherColumn, Schema
+from spx.datasets.own.column import Column, OtherColumn
+from spx.datasets.own.schema import Schema
 
 FIRST, LAST = 20, 10
 """Columns that are shown where there are more than both."""

@@ -10,7 +10,7 @@ import torch
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
 from spx.data.handover import scores_of_fingerprint
 from spx.data.unchanged import changes_since, data_state, read_as_trained
-from spx.dataset_names import file_stamps, is_path
+from spx.dataset_names import is_path, table_files
 from spx.datasets.fingerprint import VALUES
 from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
@@ -166,7 +166,7 @@ def _own_graph(files: RunFiles, dataset: Any) -> str:
     """Where the user's graph lies now; as it is if it lies nowhere, or is a published dataset's name. The bare name of
     a folder of tables is known as a path only in the folder that the run was started in."""
     places = files.locate(str(dataset))
-    known = (place for place in places if is_path(str(dataset)) or (place.is_dir() and file_stamps(str(place))))
+    known = (place for place in places if is_path(str(dataset)) or table_files(place, "nodes"))
     return str(next(known, dataset))
 
 

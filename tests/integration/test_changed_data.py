@@ -203,6 +203,47 @@ def test_predictions_take_columns_by_their_names(run: str, folder: Path, caplog:
     assert not caplog.records
 
 
+def test_predictions_read_the_same_table_in_another_form(folder: Path) -> None:
+    wanted = predictions(folder, ESTIMATOR)
+    text = (folder / "mine" / "nodes.csv").read_text().replace(",", ";").replace(".", ",")
+    text = text.replace("id;label;split", "Node ID;Label;SPLIT")
+    (folder / "mine" / "nodes.csv").unlink()
+    (folder / "mine" / "Vertices.csv").write_bytes(text.encode("utf-16"))
+    text = (folder / "mine" / "edges.csv").read_text().replace("source,target", "from,to")
+    (folder / "mine" / "edges.csv").rename(folder / "mine" / "links.csv")
+    (folder / "mine" / "links.csv").write_text(text)
+    assert predictions(folder, ESTIMATOR) == wanted
+
+
+def test_a_run_knows_the_columns_that_were_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = "{id: acc, label: risk, source: a, target: b, split: part}"
+    (folder / "named").mkdir()
+    known = {"id": "acc:ID(Account)", "label": "risk:string", "split": "part", "age": "age:int"}
+    write(folder / "named" / "nodes.csv", [{known.get(name, name): row[name] for name in row} for row in nodes()])
+    write(folder / "named" / "edges.csv", [{"a": row["source"], "b": row["target"]} for row in edges()])
+    (folder / "configs").mkdir()
+    main(["check", "named", "--facts", "--json", "facts.json", f"--extra=--data.columns '{names}'"])
+    taken = {line["name"]: line["taken_as"] for line in json.loads((folder / "facts.json").read_text())["columns"]}
+    assert taken == {
+        **{"acc": "id", "risk": "label", "part": "split", "a": "source", "b": "target"},
+        **{"age": "number", "city": "category of 2 values", "amount": "number"},
+    }
+    main(
+        ["fit", "--config", "estimator.yaml", "--data.dataset", "named", "--data.columns", names, "--runs_dir", "runs"]
+    )
+    run = "runs/named/estimator/version_0"
+    others = json.loads((folder / run / "run.json").read_text())["schema"]["others"]
+    assert {column["name"]: column["kind"] for column in others} == {
+        name: kind for name, kind in taken.items() if kind in ("id", "label", "split", "source", "target")
+    }
+    main(["predict", run, "--output", "p.csv"])
+    table = list(csv.DictReader((folder / "p.csv").open()))
+    assert [row["node"] for row in table] == [f"n{i}" for i in range(NUM_NODES)]
+    found = load(run, device="cpu").data.dataset
+    assert (found.feature_names, found.class_names) == (("age", "city=Oslo", "city=Rome", "amount"), ("a", "b", "c"))
+    capsys.readouterr()
+
+
 def test_predictions_keep_the_scales_and_categories_of_training(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Values of a node that no other is near change the predictions of that one alone, not everyone's scale."""
     dataset = load(ESTIMATOR, dataset="./mine", device="cpu").data.dataset

@@ -43,11 +43,12 @@ class Reading(NamedTuple):
     values: "np.ndarray | polars.Series"
 
 
-def read_column(column: "polars.Series", categories: bool, what: str) -> Reading:
+def read_column(column: "polars.Series", categories: bool, what: str, decimal_comma: bool = False) -> Reading:
     """Find out what a column [N] is, and read it.
 
-    categories  take numbers as categories too
-    what        how errors name the column
+    categories     take numbers as categories too
+    what           how errors name the column
+    decimal_comma  whether a comma that could also stand between thousands is a decimal one
     Raises DatasetError for cells that are neither numbers, true and false, text, dates nor lists of numbers, and for
     those that could be read in two ways.
     """
@@ -57,7 +58,7 @@ def read_column(column: "polars.Series", categories: bool, what: str) -> Reading
         raise DatasetError(f"{what} is empty throughout: leave it out")
     kind, form = _kind_of_type(column, what), "plain"
     if column.dtype == polars.String and not categories:
-        kind, form = _kind_of_text(column.drop_nulls(), what)
+        kind, form = _kind_of_text(column.drop_nulls(), what, decimal_comma)
     if categories and kind in ("number", "flag", "category"):
         kind = "category"
     values = read_as(column, kind, form, what)
@@ -115,7 +116,25 @@ def _kind_of_type(column: "polars.Series", what: str) -> Kind:
     )
 
 
-def _kind_of_text(filled: "polars.Series", what: str) -> tuple[Kind, Form]:
+def form_of(column: "polars.Series", trained: Form, what: str, decimal_comma: bool) -> Form:
+    """How the numbers of a column [N] are written, which need not be as it was in training.
+
+    Raises DatasetError where it can't be told.
+    """
+    import polars
+
+    filled = column.drop_nulls() if column.dtype == polars.String else column.clear()
+    comma = filled.filter(filled.str.contains(",", literal=True)) if len(filled) else filled
+    if comma.is_empty():
+        return "plain"
+    if trained != "plain" and not decimal_comma:
+        pattern = _DECIMAL_COMMA if trained == "decimal comma" else _THOUSANDS
+        if comma.str.contains(pattern).all():
+            return trained
+    return _kind_of_text(filled, what, decimal_comma)[1]
+
+
+def _kind_of_text(filled: "polars.Series", what: str, decimal_comma: bool) -> tuple[Kind, Form]:
     import polars
 
     numbers = filled.cast(polars.Float64, strict=False).is_not_null()
@@ -124,7 +143,7 @@ def _kind_of_text(filled: "polars.Series", what: str) -> tuple[Kind, Form]:
     if filled.str.to_lowercase().is_in(_FLAGS).all():
         return "flag", "plain"
     if (numbers | filled.str.contains(_THOUSANDS) | filled.str.contains(_DECIMAL_COMMA)).all():
-        return "number", _comma(filled, what)
+        return "number", _comma(filled, what, decimal_comma)
     if filled.str.contains(_ISO_DATE).all():
         return "date", "plain"
     for pattern, name, mend in (
@@ -151,11 +170,13 @@ def _kind_of_text(filled: "polars.Series", what: str) -> tuple[Kind, Form]:
     return "category", "plain"
 
 
-def _comma(filled: "polars.Series", what: str) -> Form:
+def _comma(filled: "polars.Series", what: str, decimal_comma: bool) -> Form:
     """What the commas in a column of numbers are, if its cells leave no doubt."""
     comma = filled.filter(filled.str.contains(",", literal=True))
     rest = filled.filter(~filled.str.contains(",", literal=True))
     grouped = comma.str.contains(_THOUSANDS)
+    if decimal_comma and not comma.str.contains(_SURELY_THOUSANDS).any():
+        grouped = grouped & False
     if grouped.all():
         long = rest.str.contains(r"^[+-]?\d{4}")  # 12345 beside 2,594
         if comma.str.contains(_SURELY_THOUSANDS).any() and not long.any():

@@ -17,8 +17,14 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return f"{text}, ... ({len(values)} in all)" if len(values) > limit else text or "nothing"
 
 
+def near(given: str, known: Iterable[str], count: int = 2) -> list[str]:
+    """The names that are written almost like the given one, the nearest first; case doesn't count."""
+    by_letters = {name.lower(): name for name in known}
+    return [by_letters[name] for name in get_close_matches(given.lower(), by_letters, n=count, cutoff=0.5)]
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    close = get_close_matches(given, list(known), n=2, cutoff=0.5)
+    close = near(given, known)
     return f"; did you mean {' or '.join(shown(name) for name in close)}?" if close else ""
 
 

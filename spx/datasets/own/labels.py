@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 Names = tuple[str, ...]
 
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17})(\.0*)?$"  # 7 and 7.0, but not 007, which is a name
+_INTEGER = r"^(0|-?[1-9][0-9]{0,17})([.,]0*)?$"  # 7, 7.0 and 7,0, but not 007, which is a name
 
 
 class Labels(NamedTuple):
@@ -71,7 +71,7 @@ def classes_from_text(column: "polars.Series", what: str) -> "polars.Series":
 
     filled = column.drop_nulls()
     if filled.str.contains(_INTEGER).all():
-        return column.str.replace(r"\.0*$", "").cast(polars.Int64)
+        return column.str.replace(r"[.,]0*$", "").cast(polars.Int64)
     if filled.str.to_lowercase().is_in(["true", "false"]).all():
         return column.str.to_lowercase()
     numeric = filled.str.contains(_INTEGER)

@@ -86,7 +86,7 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
         raise DatasetError(f"there is no file or folder at this path; give {_EXPECTED}")
     if ending not in (".pt", ".npz"):
         raise DatasetError(f"this is no kind of file that is read; give {_EXPECTED}")
-    for name in ("categorical", "missing"):
+    for name in ("categorical", "missing", "columns"):
         if getattr(settings, name) != getattr(OwnSettings(), name):
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
     if ending == ".pt":

@@ -5,16 +5,17 @@ N nodes, F features.
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spx.datasets.fingerprint import tensor_digest
-from spx.datasets.own.cells import Form, Kind, Reading, read_as, read_column, sorted_categories
+from spx.datasets.own.cells import Reading, form_of, read_as, read_column, sorted_categories
+from spx.datasets.own.column import Column, OtherColumn, Scaling, column_from_json, logarithm
 from spx.datasets.own.error_words import did_you_mean, listed
 from spx.errors import ArtifactError, DatasetError
 
@@ -23,71 +24,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Scaling = Literal["standard", "log", "none"]
-SCALINGS = ("standard", "log", "none")
 MAX_CATEGORIES = 100
 NEARLY_ALL = 0.9
 """Share of values that differ, from which on a category is more likely a name."""
 CODES = 20
 """So few different integers may be codes."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a column of features is, and what is done with it.
-
-    kind        number, flag (0 and 1), category, date, or embedding
-    form        how numbers are written: plain, with a decimal comma, or with commas between thousands
-    missing     share of the nodes without a value
-    low, high   range of the values; of a date, days since `origin`
-    categories  of a category: one feature of 0 and 1 each
-    width       of an embedding: so many features
-    fill        what stands for a missing value: the training nodes' median
-    indicator   whether a further feature NAME=missing is 1 where the value is missing
-    origin      of a date: the earliest one, in days since 1970
-    scaling     none: the value as it is; standard: less `mean`, over `deviation`, those of the training nodes; log: of
-                sign(value) log(1 + |value|)
-    doubt       why the reading may be wrong, and which setting decides; "": no doubt
-    """
-
-    name: str
-    kind: Kind
-    form: Form = "plain"
-    missing: float = 0.0
-    low: float | None = None
-    high: float | None = None
-    categories: tuple[str, ...] = ()
-    width: int = 1
-    fill: float = 0.0
-    indicator: bool = False
-    origin: float = 0.0
-    scaling: Scaling = "none"
-    mean: float = 0.0
-    deviation: float = 1.0
-    doubt: str = ""
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Of the features that it becomes: "age", "age=missing"; "city=Rome" for each category; "text[0]", ..."""
-        if self.kind == "category":
-            return [f"{self.name}={category}" for category in self.categories]
-        names = [f"{self.name}[{place}]" for place in range(self.width)] if self.kind == "embedding" else [self.name]
-        return [*names, f"{self.name}=missing"] if self.indicator else names
-
-    def scaled(self, values: np.ndarray) -> np.ndarray:
-        """The values [...] float64, none of them missing, as the network takes them."""
-        if self.scaling == "none":
-            return values
-        return (_logarithm(values) if self.scaling == "log" else values) / self.deviation - self.mean / self.deviation
-
-
-@dataclass(frozen=True)
-class OtherColumn:
-    """A column that is no feature, and the share of the nodes without a value."""
-
-    name: str
-    kind: Literal["id", "label", "split", "left out"]
-    missing: float = 0.0
 
 
 class TableFeatures(NamedTuple):
@@ -122,15 +63,16 @@ class Schema:
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
         """Raises ArtifactError for what `to_json` didn't write."""
         try:
-            columns = tuple(_column_from_json(column) for column in content["columns"])
+            columns = tuple(column_from_json(column) for column in content["columns"])
             others = tuple(OtherColumn(**column) for column in content["others"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(f"The run's record of its table's columns is damaged ({error}). Run anew.") from error
         return cls(columns, others)
 
-    def apply(self, frame: "polars.DataFrame", what: str) -> TableFeatures | None:
+    def apply(self, frame: "polars.DataFrame", what: str, decimal_comma: bool = False) -> TableFeatures | None:
         """Features of a table with the same columns, in any order; a category that isn't known is none of them.
 
+        decimal_comma  as of `read_column`
         Raises ArtifactError, naming the column, if one is missing, and DatasetError for cells that don't fit.
         """
         names = [column.name for column in self.columns]
@@ -146,7 +88,8 @@ class Schema:
         values = []
         for column in self.columns:
             cells, name = frame[column.name], f"{what}: column {column.name!r}"
-            values.append(read_as(cells, column.kind, column.form, name))
+            form = form_of(cells, column.form, name, decimal_comma) if column.kind == "number" else column.form
+            values.append(read_as(cells, column.kind, form, name))
             if column.kind == "category":
                 unknown = values[-1].filter(~values[-1].is_in(list(column.categories)))
                 if len(unknown):
@@ -161,13 +104,19 @@ class Schema:
 
 
 def fit_features(
-    frame: "polars.DataFrame", train: Tensor, categorical: Iterable[str], scaling: Scaling, what: str
+    frame: "polars.DataFrame",
+    train: Tensor,
+    categorical: Iterable[str],
+    scaling: Scaling,
+    what: str,
+    decimal_comma: bool = False,
 ) -> tuple[tuple[Column, ...], TableFeatures | None]:
     """What the columns of a table are, and its features [N, F]; None of them if it has no column.
 
     train        the nodes [n] whose values give what fills gaps, means and deviations
     categorical  columns whose numbers name categories
     scaling      of numbers and dates; flags, categories and embeddings stay as they are
+    decimal_comma  as of `read_column`
     Raises DatasetError, naming the column, for cells that can't be read without doubt, more than `MAX_CATEGORIES`
     categories, and names in `categorical` that no column has.
     """
@@ -180,7 +129,7 @@ def fit_features(
     rows = train.numpy()
     columns, values = [], []
     for name in frame.columns:
-        reading = read_column(frame[name], name in categorical, f"{what}: column {name!r}")
+        reading = read_column(frame[name], name in categorical, f"{what}: column {name!r}", decimal_comma)
         columns.append(_fitted(name, reading, rows, scaling, f"{what}: column {name!r}"))
         values.append(reading.values)
         if columns[-1].form != "plain":
@@ -225,7 +174,7 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
     if kind == "flag" or scaling == "none":
         return column
     known = np.where(np.isnan(values[rows]), column.fill, values[rows] - column.origin)
-    known = _logarithm(known) if scaling == "log" else known
+    known = logarithm(known) if scaling == "log" else known
     deviation = float(known.std())
     steady = deviation > 1e-9 * max(1.0, float(np.abs(known).max()))  # else one value, but for its rounding
     return replace(column, scaling=scaling, mean=float(known.mean()), deviation=deviation if steady else 1.0)
@@ -240,10 +189,6 @@ def _doubt(name: str, values: np.ndarray, low: float, high: float) -> str:
     if num_nodes > 2 and low in (0, 1) and high == low + num_nodes - 1 and len(different) == num_nodes:
         return "counts the rows: if it is no feature, leave the column out"
     return ""
-
-
-def _logarithm(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _features(columns: Iterable[Column], values: Iterable[Any], num_nodes: int) -> TableFeatures | None:
@@ -279,21 +224,3 @@ def _codes(texts: "polars.Series", categories: tuple[str, ...]) -> np.ndarray:
     places = polars.Series(range(len(categories)), dtype=polars.Int64)
     known = polars.Series(categories, dtype=polars.String)
     return texts.replace_strict(known, places, default=-1, return_dtype=polars.Int64).fill_null(-1).to_numpy()
-
-
-def _column_from_json(content: Mapping[str, Any]) -> Column:
-    known = {field.name: field.type for field in fields(Column)}
-    values = {name: content[name] for name in known}
-    for name in ("missing", "fill", "origin", "mean", "deviation"):
-        values[name] = float(values[name])
-    for name, allowed in (
-        ("kind", ("number", "flag", "category", "date", "embedding")),
-        ("form", ("plain", "decimal comma", "thousands")),
-        ("scaling", SCALINGS),
-    ):
-        if values[name] not in allowed:
-            raise ValueError(f"{name} is {str(values[name])[:40]!r}")
-    texts = [values["name"], values["doubt"], *values["categories"]]
-    if not all(isinstance(text, str) for text in texts) or type(values["width"]) is not int or values["width"] < 1:
-        raise ValueError("a value of another type")
-    return Column(**{**values, "categories": tuple(values["categories"])})

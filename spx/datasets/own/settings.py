@@ -1,9 +1,10 @@
 """How a graph of the user's own is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from spx.datasets.own.column import SCALINGS, Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
-from spx.datasets.own.schema import SCALINGS, Scaling
 from spx.datasets.splits import Shares
 from spx.datasets.types import Metric
 from spx.errors import DatasetError
@@ -22,6 +23,7 @@ class OwnSettings:
     categorical  feature columns of numbers that name categories; columns of text always do
     missing      words in tables that stand for a missing value, beside the empty cell; in any case
     scaling      of the numbers in tables: "standard", "log" or "none" (`spx.datasets.own.schema`)
+    columns      of tables: what each is called that is no feature: "id", "label", "split", "source", "target" -> name
     """
 
     undirected: bool = False
@@ -31,6 +33,7 @@ class OwnSettings:
     categorical: tuple[str, ...] = ()
     missing: tuple[str, ...] = DEFAULT_MISSING
     scaling: Scaling = "standard"
+    columns: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in SCALINGS:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SPLIT = "split"
 PARTS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -30,17 +29,18 @@ def find_masks(names: Iterable[str]) -> dict[str, str]:
     return {name: MASKS[name.lower()] for name in names if name.lower() in MASKS}
 
 
-def masks_of(nodes: "polars.DataFrame", masks: dict[str, str], what: str) -> Split | None:
+def masks_of(nodes: "polars.DataFrame", masks: dict[str, str], words: str | None, what: str) -> Split | None:
     """Train, validation and test, each [1, N] bool, as the columns have them; None if there are none.
 
     masks  as of `find_masks`
+    words  the column that holds the parts' names or numbers; None: there is none
     what   the file that errors name
     Raises DatasetError for a split that is given twice or in part, and for other cells than the split's.
     """
     if not masks:
-        return _of_words(nodes[SPLIT], f"{what}: column {SPLIT!r}") if SPLIT in nodes.columns else None
-    if SPLIT in nodes.columns:
-        raise DatasetError(f"{what} has the column {SPLIT!r} and {listed(masks)}: keep one kind")
+        return None if words is None else _of_words(nodes[words], f"{what}: column {words!r}")
+    if words is not None:
+        raise DatasetError(f"{what} has the column {words!r} and {listed(masks)}: keep one kind")
     parts = list(masks.values())
     if len(set(parts)) < len(parts) or not {"train", "test"} <= set(parts):
         raise DatasetError(
@@ -72,7 +72,7 @@ def _mask(column: "polars.Series", what: str) -> Tensor:
 def _of_words(column: "polars.Series", what: str) -> Split:
     import polars
 
-    parts = column.cast(polars.String).str.to_lowercase().str.replace(r"^(\d+)\.0*$", "$1")
+    parts = column.cast(polars.String).str.to_lowercase().str.replace(r"^(\d+)[.,]0*$", "$1")
     held = set(parts.drop_nulls().unique())
     known = PARTS
     if held and held <= {"0", "1", "2"}:

@@ -3,25 +3,30 @@
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spx.dataset_names import FEATURES_FILE
+from spx.datasets.fingerprint import tensor_digest
+from spx.datasets.own.column import OtherColumn
+from spx.datasets.own.edges import read_edges
 from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.graph import OwnGraph
+from spx.datasets.own.ids import node_ids
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
-from spx.datasets.own.schema import OtherColumn, Schema, fit_features
+from spx.datasets.own.names import ID, LABEL, SPLIT, check_roles
+from spx.datasets.own.roles import no_label, node_roles, say_which, trained_roles
+from spx.datasets.own.schema import Schema, TableFeatures, fit_features
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split
-from spx.datasets.own.split_columns import SPLIT, find_masks, masks_of
-from spx.datasets.own.table_file import find_table, nameless_column, read_table
+from spx.datasets.own.split_columns import find_masks, masks_of
+from spx.datasets.own.table_file import TableFile, find_table, nameless_column, open_table
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -29,9 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ID, LABEL, SOURCE, TARGET = "id", "label", "source", "target"
-
-_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"  # 7, but not 007, which is a name
+_SEPARATOR_BESIDE_DECIMAL_COMMA = ";"
 _PANDAS_INDEX = r"__index_level_\d+__"
 _PANDAS_UNNAMED = r"Unnamed: \d+"
 
@@ -45,51 +48,93 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     """
     nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
     _refuse_other_arrays(folder)
-    what = nodes_file.name
-    nodes = read_table(nodes_file, (ID,)).frame
+    check_roles(settings.columns or {})
+    trained = None if schema is None else Schema.from_json(schema)
+    known = {} if trained is None else trained_roles(trained.others)
+    table = open_table(nodes_file)
+    what, nodes = table.name, table.read()
     if nodes.height == 0:
         raise DatasetError(f"{what} has no rows: it needs one for each node")
-    all_names, nodes = nodes.columns, _without_row_counters(nodes, what)
-    ids = _node_ids(nodes[ID], what)  # before: a node may be called NA
+    roles, left_out = node_roles(table.columns, nodes, settings.columns or {}, known, what)
+    nodes = _without_row_counters(nodes.drop(left_out), roles.values(), what)
+    ids = node_ids(nodes[roles[ID]], what)  # before: a node may be called NA
     nodes, words = without_missing(nodes, settings.missing)
-    several = [name for name in nodes.columns if name.startswith(f"{LABEL}:")]
-    labels = _labels(nodes, several, what)
-    mask_columns = find_masks(nodes.columns)
-    split = choose_split(masks_of(nodes, mask_columns, what), labels, number, settings)
-    columns = nodes.drop(ID, LABEL, SPLIT, *several, *mask_columns, strict=False)
-    _say_missing({name: words[name] for name in (LABEL, *several, SPLIT) if name in words}, what)
-    others = _others(all_names, nodes, several, mask_columns)
+    several = [name for name in nodes.columns if name.lower().startswith(f"{LABEL}:") and name not in roles.values()]
+    labels = _labels(nodes, several, roles.get(LABEL), what)
+    mask_columns = find_masks(name for name in nodes.columns if name not in roles.values())
+    split = choose_split(masks_of(nodes, mask_columns, roles.get(SPLIT), what), labels, number, settings)
+    columns = _without_empty(nodes.drop(*roles.values(), *several, *mask_columns), trained, what)
+    judged = [name for name in (roles.get(LABEL), *several, roles.get(SPLIT)) if name in words]
+    _say_missing({name: words[name] for name in judged}, what)
+    edges = read_edges(edges_file, ids, settings.columns or {}, known)
+    kinds = {name: role for role, name in roles.items()}
+    kinds |= dict.fromkeys(several, LABEL) | dict.fromkeys(mask_columns, SPLIT)
+    others = _others(table, nodes, columns, kinds, edges.names)
     del nodes
-    features_file = folder / FEATURES_FILE
-    if features_file.exists():
-        _refuse_both(columns.columns, features_file.name, what)
-        x = mapped_features(features_file, len(ids))
-        features_path, found = os.path.abspath(features_file), Schema((), others).to_json()
-        edges = _edges(edges_file, ids)
-        return OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
-    if schema is not None:
-        features = Schema.from_json(schema).apply(columns, what)
+    decimal_comma = table.separator == _SEPARATOR_BESIDE_DECIMAL_COMMA
+    if trained is not None:
+        features = trained.apply(columns, what, decimal_comma)
     else:
-        fitted, features = fit_features(columns, split.train, settings.categorical, settings.scaling, what)
+        fitted, features = fit_features(
+            columns, split.train, settings.categorical, settings.scaling, what, decimal_comma
+        )
         categories = {column.name for column in fitted if column.kind == "category"}
         _say_missing({name: held for name, held in words.items() if name in categories}, what)
-        schema = Schema(fitted, others).to_json()
+        trained = Schema(fitted, others)
     del columns
-    x, names, digest = features or (None, None, None)
-    return OwnGraph(
-        *(_edges(edges_file, ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest
-    )
+    graph = OwnGraph(edges.edge_index, labels, None, None, ids, split=split, schema=trained.to_json())
+    return _with_features(graph, features, folder / FEATURES_FILE)
 
 
 def _others(
-    names: list[str], nodes: "polars.DataFrame", several: list[str], masks: Mapping[str, str]
+    table: TableFile,
+    nodes: "polars.DataFrame",
+    features: "polars.DataFrame",
+    kinds: Mapping[str, str],
+    ends: Mapping[str, str],
 ) -> tuple[OtherColumn, ...]:
-    """The table's columns that are no features, in its order."""
-    kinds: dict[str, Literal["id", "label", "split"]] = {ID: "id", LABEL: "label", SPLIT: "split"}
-    kinds |= dict.fromkeys(several, "label") | dict.fromkeys(masks, "split")
-    left_out = [OtherColumn(name, "left out") for name in names if name not in nodes.columns]
-    known = [name for name in nodes.columns if name in kinds]
-    return (*(OtherColumn(name, kinds[name], nodes[name].null_count() / nodes.height) for name in known), *left_out)
+    """The nodes' columns that are no features, in the table's order, those left out last; and the ends of the edges."""
+    known = [
+        OtherColumn(name, kinds[name], nodes[name].null_count() / nodes.height)
+        for name in nodes.columns
+        if name in kinds
+    ]
+    left_out = [
+        OtherColumn(heading.name, "left out")
+        for heading in table.columns
+        if heading.name not in kinds and heading.name not in features.columns
+    ]
+    return (*known, *left_out, *(OtherColumn(name, role) for role, name in ends.items()))
+
+
+def _without_empty(columns: "polars.DataFrame", trained: Schema | None, what: str) -> "polars.DataFrame":
+    """Without columns that hold nothing, but for those that the network was trained with."""
+    kept = () if trained is None else [column.name for column in trained.columns]
+    empty = [name for name in columns.columns if name not in kept and columns[name].null_count() == columns.height]
+    if empty:
+        logger.warning("%s: the columns %s are empty throughout and are left out", what, listed(empty))
+    return columns.drop(empty)
+
+
+def _with_features(graph: OwnGraph, table: TableFeatures | None, file: Path) -> OwnGraph:
+    """With the table's features, those of the file, or both: then all in memory, the table's first."""
+    if not file.exists():
+        x, names, digest = table or (None, None, None)
+        return graph._replace(x=x, feature_names=names, table_digest=digest)
+    mapped = mapped_features(file, graph.num_nodes)
+    if table is None:
+        return graph._replace(x=mapped, features_file=os.path.abspath(file))
+    width, (num_nodes, num_mapped) = table.x.size(1), mapped.shape
+    x = torch.empty(num_nodes, width + num_mapped)
+    logger.warning(
+        "%s and the table's %d features are joined in memory (%.3g GB); without feature columns in the table the file "
+        "would stay on disk",
+        *(file.name, width, x.numel() * x.element_size() / 1e9),
+    )
+    x[:, :width] = table.x
+    x[:, width:] = mapped
+    names = (*table.names, *(f"{file.stem}[{place}]" for place in range(num_mapped)))
+    return graph._replace(x=x, feature_names=names, table_digest=tensor_digest(table.digest.encode(), mapped))
 
 
 def _refuse_other_arrays(folder: Path) -> None:
@@ -112,10 +157,12 @@ def _say_missing(words: dict[str, dict[str, int]], what: str) -> None:
         logger.warning("%s: taken as missing (--data.missing sets the words): %s", what, columns)
 
 
-def _without_row_counters(nodes: "polars.DataFrame", what: str) -> "polars.DataFrame":
-    """Without the index that pandas writes beside the columns."""
+def _without_row_counters(nodes: "polars.DataFrame", roles: Iterable[str], what: str) -> "polars.DataFrame":
+    """Without the index that pandas writes beside the columns, unless it is one of the roles' columns."""
     left_out = []
     for name in nodes.columns:
+        if name in roles:
+            continue
         if re.fullmatch(_PANDAS_INDEX, name) or (re.fullmatch(_PANDAS_UNNAMED, name) and _is_index(nodes[name])):
             left_out.append(name)
         elif not name:
@@ -144,57 +191,21 @@ def _is_index(column: "polars.Series", whole: bool = False) -> bool:
     return bool(numbers.null_count() == 0 and (numbers == numbers.floor()).all() and numbers.is_unique().all())
 
 
-def _refuse_both(columns: list[str], file_name: str, table_name: str) -> None:
-    if columns:
-        raise DatasetError(
-            f"{table_name} has features ({len(columns)} columns) and {file_name} has too: keep one kind, and in "
-            f"the table {ID}, {LABEL} and {SPLIT} alone"
-        )
-
-
-def _node_ids(column: "polars.Series", file_name: str) -> "polars.Series":
-    import polars
-
-    what = f"{file_name}: column {ID!r}"
-    empty = column.null_count()
-    if empty:
-        raise DatasetError(f"{what} is empty in {empty} of {len(column)} rows: give each node an id")
-    ids = _as_ids(column, what)
-    if ids.dtype == polars.String and ids.str.contains(_INTEGER).all():
-        ids = ids.cast(polars.Int64)
-    twice = ids.filter(ids.is_duplicated())
-    if len(twice):
-        raise DatasetError(f"{what} must differ for each node, but {shown(twice[0])} is there more than once")
-    return ids.rename(ID)
-
-
-def _as_ids(column: "polars.Series", what: str) -> "polars.Series":
-    import polars
-
-    if column.dtype.is_integer():
-        return column.cast(polars.Int64)
-    if column.dtype == polars.String:
-        return column
-    raise DatasetError(f"{what} holds {str(column.dtype)[:40]} values: ids must be integers or text")
-
-
-def _labels(nodes: "polars.DataFrame", several: list[str], file_name: str) -> Labels:
-    if several and LABEL in nodes.columns:
-        raise DatasetError(f"{file_name} has both the column {LABEL!r} and {listed(several)}: keep one kind")
+def _labels(nodes: "polars.DataFrame", several: list[str], name: str | None, file_name: str) -> Labels:
+    """Of the column of that name, or of several labels."""
+    if several and name is not None:
+        raise DatasetError(f"{file_name} has both the column {name!r} and {listed(several)}: keep one kind")
     if several:
         return _several(nodes, several, file_name)
-    if LABEL not in nodes.columns:
-        raise DatasetError(
-            f"{file_name} has no column {LABEL!r} (it has {listed(nodes.columns)}): add one, empty where a label is "
-            f"not known; or columns '{LABEL}:NAME' of 0 and 1 for several labels a node"
-        )
-    what = f"{file_name}: column {LABEL!r}"
-    classes = _classes(nodes[LABEL], what)
+    if name is None:
+        raise no_label(nodes, file_name)
+    what = f"{file_name}: column {name!r}"
+    classes = _classes(nodes[name], what)
     num_labelled = len(classes) - classes.null_count()
     if num_labelled > 2 and classes.drop_nulls().n_unique() == num_labelled:
         raise DatasetError(
             f"{what}: each of its {num_labelled} values is there once, so it is a name and no class (as in Gephi's "
-            f"tables): leave the column out, and call the column of classes {LABEL!r}"
+            f"tables): {say_which(nodes)}"
         )
     labels = class_labels(classes, what)
     if "-1" in labels.class_names:
@@ -217,7 +228,7 @@ def _classes(column: "polars.Series", what: str) -> "polars.Series":
 def _several(nodes: "polars.DataFrame", columns: list[str], file_name: str) -> Labels:
     import polars
 
-    names = tuple(name.removeprefix(f"{LABEL}:").strip() for name in columns)
+    names = tuple(name[len(LABEL) + 1 :].strip() for name in columns)
     if "" in names or len(set(names)) < len(names):
         raise DatasetError(f"{file_name}: {listed(columns)} must each have a name of their own after '{LABEL}:'")
     table = np.empty((nodes.height, len(columns)), dtype=np.float64)
@@ -231,30 +242,3 @@ def _several(nodes: "polars.DataFrame", columns: list[str], file_name: str) -> L
             raise DatasetError(f"{file_name}: column {name!r} must be 0 or 1, but holds {shown(broken[0])}")
         table[:, place] = numbers.fill_null(float("nan")).to_numpy()
     return several_labels(table, names, f"{file_name}: the columns '{LABEL}:'")
-
-
-def _edges(file: Path, ids: "polars.Series") -> Tensor:
-    """[2, E] int64: rows of the nodes with the ids in `source` and `target`."""
-    edges, left_out = read_table(file, (SOURCE, TARGET), only=True)
-    if left_out:
-        logger.warning("%s: the columns %s are not used", file, listed(left_out))
-    ends = np.empty((2, edges.height), dtype=np.int64)
-    for place, name in enumerate((SOURCE, TARGET)):
-        ends[place] = _rows(edges[name], ids, f"{file.name}: column {name!r}").to_numpy()
-    return torch.from_numpy(ends)
-
-
-def _rows(column: "polars.Series", ids: "polars.Series", what: str) -> "polars.Series":
-    """[E]: the row of each id among the nodes."""
-    empty = column.null_count()
-    if empty:
-        raise DatasetError(f"{what} is empty in {empty} of {len(column)} rows: name both ends of each edge")
-    keys = _as_ids(column, what).cast(ids.dtype, strict=False).rename(ID).to_frame()
-    rows = keys.join(ids.to_frame().with_row_index("row"), on=ID, how="left", maintain_order="left")["row"]
-    unknown = column.filter(rows.is_null())
-    if len(unknown):
-        raise DatasetError(
-            f"{what} names ids that no node has, {len(unknown)} times of {len(column)}, such as {shown(unknown[0])}: "
-            "add these nodes, or remove the edges"
-        )
-    return rows

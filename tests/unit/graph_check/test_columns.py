@@ -76,7 +76,7 @@ def test_check_prints_and_writes_them(table: str, tmp_path: Path, capsys: pytest
     written = json.loads(file.read_text())
     assert written["facts"]["split"] in printed
     assert [column["name"] for column in written["columns"]] == [
-        *("id", "label", "split", "Unnamed: 0"),
+        *("id", "label", "split", "Unnamed: 0", "source", "target"),
         *("age", "city", "on", "day", "code", "same", "name", "rate"),
     ]
     assert written["schema"] == load_dataset(table).schema

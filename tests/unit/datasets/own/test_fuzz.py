@@ -1,5 +1,6 @@
 """Whatever the bytes: a dataset that keeps its promises, or a DatasetError of one line. Seeded: it can be repeated."""
 
+import gzip
 import logging
 import random
 from collections import Counter
@@ -38,6 +39,51 @@ def folder_with_features(folder: Path) -> list[Path]:
     return [folder / "features.npy", folder / "nodes.csv"]
 
 
+def folder_in_dialect(folder: Path, separator: str, above: str, encode: Callable[[str], bytes]) -> list[Path]:
+    """Names, separators, comments and packing of other programs; with decimal commas and whole floats as ids."""
+    folder.mkdir()
+    sizes = [f"{number / 4:.2f}".replace(".", ",") for number in range(NUM_NODES)]
+    classes = [("red", "green", "blue")[number % 3] for number in range(NUM_NODES)]
+    nodes = {"Id": IDS, "Label": [f"Node {name}" for name in IDS], "class": classes, "size": sizes}
+    edges = {"Source": [f"{name}.0" for name in IDS], "Target": IDS[1:] + IDS[:1], "Type": ["Undirected"] * NUM_NODES}
+    for stem, table in (("Nodes", nodes), ("edge_list", edges)):
+        rows = [table, *zip(*table.values(), strict=True)]
+        text = "".join(separator.join(f'"{cell}"' if place % 7 == 3 else cell for cell in row) + "\n"
+                       for place, row in enumerate(rows))  # fmt: skip
+        (folder / f"{stem}.csv").write_bytes(encode(above + text))
+    return [folder / "Nodes.csv", folder / "edge_list.csv"]
+
+
+def folder_of_gephi(folder: Path) -> list[Path]:
+    return folder_in_dialect(folder, ";", "sep=;\n# by hand\n", str.encode)
+
+
+def folder_in_utf_16(folder: Path) -> list[Path]:
+    return folder_in_dialect(folder, "\t", "", lambda text: text.replace("\n", "\r\n").encode("utf-16"))
+
+
+def folder_with_carriage_returns(folder: Path) -> list[Path]:
+    return folder_in_dialect(folder, "|", "# by hand\n", lambda text: text.replace("\n", "\r").encode())
+
+
+def folder_in_gzip(folder: Path) -> list[Path]:
+    return folder_in_dialect(folder, "\t", "", lambda text: gzip.compress(text.encode()))
+
+
+def folder_of_neo4j(folder: Path) -> list[Path]:
+    write_folder(folder)
+    for file, names in (("nodes", "key:ID(A),y:string,size:double[]"), ("edges", ":START_ID,:END_ID(A)")):
+        _, *rows = (folder / f"{file}.csv").read_text().split("\n")
+        (folder / f"{file}.csv").write_text("\n".join([names, *rows]))
+    return [folder / "nodes.csv", folder / "edges.csv"]
+
+
+def folder_with_features_beside_columns(folder: Path) -> list[Path]:
+    write_folder(folder)
+    np.save(folder / "features.npy", np.arange(2 * NUM_NODES, dtype=np.float16).reshape(NUM_NODES, 2))
+    return [folder / "features.npy", folder / "nodes.csv"]
+
+
 def npz(folder: Path) -> list[Path]:
     folder.mkdir()
     np.savez(folder / "graph.npz", **arrays(**masks(), node_ids=np.array(IDS), class_names=np.array(["a", "b", "c"])))
@@ -61,7 +107,13 @@ def saved(folder: Path) -> list[Path]:
 
 
 @budget(40, 500)
-@pytest.mark.parametrize("make", [folder_of_names, folder_of_numbers, folder_with_features, npz, npz_packed, saved])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(folder_of_names, folder_of_numbers, folder_with_features, folder_of_gephi, folder_in_utf_16, folder_in_gzip),
+        *(folder_with_carriage_returns, folder_of_neo4j, folder_with_features_beside_columns, npz, npz_packed, saved),
+    ],
+)
 def test_damaged_files(count: int, make: Callable[[Path], list[Path]], tmp_path: Path) -> None:
     logging.disable()  # warnings of columns whose names were hit
     files = make(tmp_path / "graph")

@@ -1,5 +1,6 @@
 """features.npy beside a folder's tables."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from spx.dataset_names import file_stamps
-from spx.datasets.own import mapped
+from spx.datasets import OwnSettings, data_fingerprint
+from spx.datasets.own import mapped, read_own
 
 from .conftest import read
 from .samples import NUM_NODES, write_folder
@@ -40,8 +42,26 @@ def test_the_tensor_is_the_file(tmp_path: Path) -> None:
     assert dataset.x[3, 2] == 77
 
 
-def test_one_kind_of_features(tmp_path: Path, refused: Callable[..., str]) -> None:
-    refused(folder_with(tmp_path, X, size=["1"] * NUM_NODES), "nodes.csv has features (1 columns) and features.npy has")
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_the_file_beside_columns_of_the_table(tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: type) -> None:
+    sizes = [str(i % 7) for i in range(NUM_NODES)]
+    alone = read(write_folder(tmp_path / "alone", size=sizes))
+    path = folder_with(tmp_path / "both", X.astype(dtype), size=sizes)
+    with caplog.at_level(logging.WARNING):
+        dataset = read(path)
+    assert dataset.x.dtype == torch.float32
+    assert torch.equal(dataset.x[:, :1], alone.x), "standardised as ever"
+    assert torch.equal(dataset.x[:, 1:], torch.from_numpy(X.astype(dtype)).float()), "as it is"
+    assert dataset.feature_names == ("size", *(f"features[{i}]" for i in range(5)))
+    assert dataset.features_file is None
+    assert "joined in memory (7.2e-07 GB)" in caplog.text
+    before = data_fingerprint(dataset)
+    assert data_fingerprint(read(path, scaling="none")) == before, "of the values before they are scaled"
+    np.save(tmp_path / "both" / "features.npy", (X + 1).astype(dtype))
+    assert data_fingerprint(read(path)) != before
+    applied = read_own(path, "public", 0, OwnSettings(), dataset.schema)
+    assert torch.equal(applied.x[:, :1], dataset.x[:, :1])
+    assert applied.num_features == 6
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
 @pytest.mark.parametrize(
     ("name", "dtype", "message"),
     [
-        ("id", polars.Float64, "ids must be integers or text"),
+        ("id", polars.Date, "ids must be integers or text"),
         ("label", polars.Date, "classes must be integers or text"),
     ],
 )
@@ -156,7 +156,6 @@ def test_a_given_split(tmp_path: Path) -> None:
         ({"label": cells()}, ["column 'label' holds only 'a', but two classes are needed"]),
         ({"id": cells("x", rest="")}, ["column 'id' is empty in 29 of 30 rows: give each node an id"]),
         ({"id": cells("y", *IDS[1:-1], "y")}, ["must differ for each node, but 'y' is there more than once"]),
-        ({"size": cells(rest="")}, ["column 'size' is empty throughout: leave it out"]),
     ],
 )
 def test_nodes_that_can_not_be_used(
@@ -193,11 +192,21 @@ def test_a_graph_without_edges_or_features(tmp_path: Path) -> None:
     [
         (
             {"source": ["n1", "x", "y"], "target": ["n2"] * 3},
-            ["edges.csv: column 'source' names ids that no node has, 2 times of 3, such as 'x': add these nodes"],
+            [
+                "edges.csv: column 'source' names ids that no node has, 2 times of 3, such as 'x': add these nodes",
+                "called 'n0', 'n1', 'n2', ... (30 in all)",
+            ],
         ),
         ({"source": ["n1", "n2"], "target": ["n2", ""]}, ["column 'target' is empty in 1 of 2 rows"]),
-        ({"from": ["n1"], "to": ["n2"]}, ["edges.csv has no column 'source', 'target'", "It has 'from', 'to'"]),
-        ({"source": ["n1"], "targets": ["n2"]}, ["no column 'target'; did you mean 'targets'?"]),
+        ({"a": ["n1"], "b": ["n2"]}, ["edges.csv has no column 'source', 'target'", "It has 'a', 'b'"]),
+        (
+            {"source": ["n1"], "targets": ["n2"]},
+            ["no column 'target'; did you mean 'targets'?", "--data.columns '{target: targets}'"],
+        ),
+        (
+            {"from_account": ["n1"], "toAccount": ["n2"]},
+            ["--data.columns '{source: from_account, target: toAccount}'"],
+        ),
     ],
 )
 def test_edges_that_can_not_be_used(
@@ -207,6 +216,8 @@ def test_edges_that_can_not_be_used(
 
 
 def test_an_edge_to_a_word_among_whole_ids(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, {"source": ["n1"], "target": ["N2"]})
+    refused(path, "such as 'N2'", "The nodes are called 'n0', 'n1', 'n2', ... (30 in all)")
     path = write_folder(tmp_path, {"source": ["10", "20"], "target": ["20", "n3"]}, id=NUMBERS)
     refused(path, "1 times of 2, such as 'n3'")
 
@@ -261,4 +272,4 @@ def test_half_a_character_in_a_table(tmp_path: Path, refused: Callable, name: st
     table = columns(**{"label": None} if name.startswith("label:") else {}) | {name: halves}
     lines = [",".join(table), *(",".join(cells) for cells in zip(*table.values(), strict=True))]
     (tmp_path / "nodes.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
-    refused(path, "nodes.csv can't be read as CSV (columns separated by commas, text in UTF-8)")
+    refused(path, "nodes.csv can't be read as CSV, as it is no text in UTF-8: save it as UTF-8")
