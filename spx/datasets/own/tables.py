@@ -3,7 +3,8 @@
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,6 +48,27 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     _refuse_other_arrays(folder)
     what = nodes_file.name
     nodes = read_table(nodes_file, (ID,)).frame
+    edges = partial(_edges, edges_file)
+    return graph_of(nodes, edges, what, number, settings, schema, folder / FEATURES_FILE)
+
+
+def graph_of(
+    nodes: "polars.DataFrame",
+    edges: Callable[["polars.Series"], Tensor],
+    what: str,
+    number: int,
+    settings: OwnSettings,
+    schema: Mapping[str, Any] | None = None,
+    features_file: Path | None = None,
+) -> OwnGraph:
+    """The graph of a table of nodes, from whatever file.
+
+    nodes   a row each: `id`, `label` and others; text without spaces around it, null where there is none
+    edges   gives [2, E] int64, as rows of `nodes`, for the ids [N]
+    what    the file that errors name
+    features_file  that may lie beside the table
+    Raises DatasetError as `read_folder`.
+    """
     if nodes.height == 0:
         raise DatasetError(f"{what} has no rows: it needs one for each node")
     all_names, nodes = nodes.columns, _without_row_counters(nodes, what)
@@ -60,13 +82,11 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     _say_missing({name: words[name] for name in (LABEL, *several, SPLIT) if name in words}, what)
     others = _others(all_names, nodes, several, mask_columns)
     del nodes
-    features_file = folder / FEATURES_FILE
-    if features_file.exists():
+    if features_file is not None and features_file.exists():
         _refuse_both(columns.columns, features_file.name, what)
         x = mapped_features(features_file, len(ids))
         features_path, found = os.path.abspath(features_file), Schema((), others).to_json()
-        edges = _edges(edges_file, ids)
-        return OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
+        return OwnGraph(edges(ids), labels, x, None, ids, features_file=features_path, split=split, schema=found)
     if schema is not None:
         features = Schema.from_json(schema).apply(columns, what)
     else:
@@ -76,9 +96,7 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
         schema = Schema(fitted, others).to_json()
     del columns
     x, names, digest = features or (None, None, None)
-    return OwnGraph(
-        *(_edges(edges_file, ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest
-    )
+    return OwnGraph(*(edges(ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest)
 
 
 def _others(
@@ -238,9 +256,14 @@ def _edges(file: Path, ids: "polars.Series") -> Tensor:
     edges, left_out = read_table(file, (SOURCE, TARGET), only=True)
     if left_out:
         logger.warning("%s: the columns %s are not used", file, listed(left_out))
+    return ends_of(edges, ids, file.name)
+
+
+def ends_of(edges: "polars.DataFrame", ids: "polars.Series", what: str) -> Tensor:
+    """[2, E] int64: rows of the nodes with the ids [N] in `source` and `target`. `what`: the file that errors name."""
     ends = np.empty((2, edges.height), dtype=np.int64)
     for place, name in enumerate((SOURCE, TARGET)):
-        ends[place] = _rows(edges[name], ids, f"{file.name}: column {name!r}").to_numpy()
+        ends[place] = _rows(edges[name], ids, f"{what}: column {name!r}").to_numpy()
     return torch.from_numpy(ends)
 
 

@@ -78,9 +78,9 @@ def test_degrees_are_the_features_where_there_are_none(tmp_path: Path, x: np.nda
 
 def test_further_arrays_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        path = write_npz(tmp_path, x=None, features=np.ones((NUM_NODES, 2)))
+        path = write_npz(tmp_path, x=None, embedding=np.ones((NUM_NODES, 2)))
         read(path)
-    assert f"{path}: 'features' are not used; it has no x, so node degrees are the features" in caplog.text
+    assert f"{path}: 'embedding' are not used; it has no x, so node degrees are the features" in caplog.text
 
 
 @pytest.mark.parametrize("turned", [False, True])
