@@ -76,7 +76,7 @@ def dense(matrix: Any, what: str) -> np.ndarray:
     if needed > SHARE * memory:
         rows, columns = matrix.shape
         raise DatasetError(
-            f"{what} is sparse, and the dense array that is made of it, {rows} x {columns}, takes {needed / 1e9:.1f} GB, "
+            f"{what} is sparse, and dense, as it is used, its {rows} x {columns} values take {needed / 1e9:.1f} GB, "
             f"more than half of this machine's {memory / 1e9:.1f} GB: keep fewer columns "
             "(sklearn.decomposition.TruncatedSVD), or use a larger machine"
         )

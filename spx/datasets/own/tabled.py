@@ -1,0 +1,96 @@
+"""Formats whose nodes are a table: folders of CSV and Parquet, DGL's, GraphML, GEXF, GML, AnnData, lists of edges.
+
+N nodes, F features.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from spx.datasets.fingerprint import tensor_digest
+from spx.datasets.own import annotated, edge_files, graph_files
+from spx.datasets.own.dgl_folder import is_dgl, read_dgl
+from spx.datasets.own.error_words import listed
+from spx.datasets.own.graph import OwnGraph
+from spx.datasets.own.hints import for_ending
+from spx.datasets.own.settings import OwnSettings
+from spx.datasets.own.table_file import ENDINGS, find_table, read_table
+from spx.datasets.own.tables import ID, graph_of, read_folder
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    import polars
+
+EXPECTED = (
+    "a folder with nodes.csv and edges.csv (or .parquet), an .npz, a .pt, or one of the other formats in "
+    "docs/own-data.md"
+)
+
+
+def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None) -> OwnGraph:
+    """The graph at a path that exists, with its split.
+
+    split   number of the split
+    schema  how the table's columns were read in training; None: it is found out
+    Raises DatasetError for what is none of these formats, or not whole.
+    """
+    graph = partial(graph_of, number=split, settings=settings, schema=schema)
+    if os.path.isdir(path):
+        if is_dgl(path):
+            nodes, what, edges = read_dgl(path)
+            return graph(nodes, edges, what)
+        if (edges_file := _edges_beside(path)) is not None:
+            return _with_table(edges_file, path, graph)
+        return read_folder(path, split, settings, schema)
+    ending = path.suffix.lower()
+    if ending in graph_files.KINDS:
+        nodes, ends = graph_files.read_graph_file(path)
+        return graph(nodes, lambda _: ends, path.name)
+    if ending == annotated.ENDING:
+        nodes, ends, x, names = annotated.read_annotated(path)
+        return _joined(graph(nodes, lambda _: ends, f"{path.name}: obs"), x, names)
+    if ending in edge_files.ENDINGS:
+        return _with_table(path, path.parent, graph)
+    hint = for_ending(ending)
+    raise DatasetError(f"this is no kind of file that is read{f' ({hint})' if hint else ''}; give {EXPECTED}")
+
+
+def _edges_beside(folder: Path) -> Path | None:
+    """The only list of edges in a folder that has a table of nodes, and none of edges."""
+    held = [(folder / f"{stem}{ending}").is_file() for stem in ("nodes", "edges") for ending in ENDINGS]
+    if not any(held[: len(ENDINGS)]) or any(held[len(ENDINGS) :]):
+        return None
+    found = [file for file in folder.iterdir() if file.suffix.lower() in edge_files.ENDINGS and file.is_file()]
+    named = [file for file in found if file.suffix.lower() != ".txt" or "edge" in file.stem.lower()]
+    return named[0] if len(named) == 1 else None
+
+
+def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
+    try:
+        nodes_file = find_table(folder, "nodes")
+    except DatasetError as error:
+        raise DatasetError(
+            f"{edges_file.name} holds edges alone, and labels are needed: put a table nodes.csv (id, label, ...) into its "
+            f"folder, which has {listed(sorted(os.listdir(folder)))}"
+        ) from error
+    nodes = read_table(nodes_file, (ID,)).frame
+    return graph(nodes, partial(edge_files.read_edges, edges_file), nodes_file.name)
+
+
+def _joined(graph: OwnGraph, x: Tensor | None, names: tuple[str, ...] | None) -> OwnGraph:
+    """The graph with further features [N, F] behind those of its table."""
+    if x is None:
+        return graph
+    if graph.x is None:
+        return graph._replace(x=x, feature_names=names)
+    further = names or tuple(f"X[{place}]" for place in range(x.size(1)))
+    return graph._replace(
+        x=torch.cat([graph.x, x], dim=1),
+        feature_names=(*(graph.feature_names or ()), *further),
+        table_digest=tensor_digest((graph.table_digest or "").encode(), x),
+    )
