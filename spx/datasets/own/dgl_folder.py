@@ -24,7 +24,7 @@ def is_dgl(folder: Path) -> bool:
 
 
 def read_dgl(folder: Path) -> "tuple[polars.DataFrame, str, Callable[[polars.Series], Tensor]]":
-    """The table of nodes, its file's name, and the edges [2, E] for the nodes' ids; lists of numbers are columns of lists.
+    """The table of nodes, its file's name, and the edges [2, E] for the nodes' ids. Numbers in a list stay lists.
 
     Raises DatasetError for several graphs or kinds of nodes, and for files or columns that are missing.
     """

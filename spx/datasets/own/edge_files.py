@@ -62,8 +62,8 @@ def _list(file: Path) -> "polars.DataFrame":
     wrong = lines.filter(source.is_null())
     if len(wrong):
         raise DatasetError(
-            f"{file.name}: {len(wrong)} of its {len(lines)} lines are no edge, such as {shown(wrong[0])}: write two ids "
-            "a line, with a space, tab or comma between them"
+            f"{file.name}: {len(wrong)} of its {len(lines)} lines are no edge, such as {shown(wrong[0])}: write two "
+            "ids a line, with a space, tab or comma between them"
         )
     if rest.str.contains(r"[^\s,;]").any() and not rest.str.contains(r"^[\s,;]*(1(\.0*)?|\{\})?$").all():
         logger.warning("%s: only its first two columns are used (weights are not)", file)

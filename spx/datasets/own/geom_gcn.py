@@ -82,7 +82,7 @@ def _features(cells: "polars.Series") -> Any:
         raise DatasetError(f"{NODES} holds features that are no numbers with commas between them")
     values, lengths = flat.to_numpy(), lists.list.len().to_numpy().astype(np.int64)
     whole = bool(
-        np.isfinite(values).all() and (values == np.floor(values)).all() and 0 <= values.min() and values.max() < 2**31
+        np.isfinite(values).all() and (values == np.floor(values)).all() and values.min() >= 0 and values.max() < 2**31
     )
     if (lengths == lengths[0]).all() and (not whole or values.max() <= 1 < lengths[0]):
         return values.reshape(len(lengths), -1)

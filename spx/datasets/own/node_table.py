@@ -20,7 +20,7 @@ _LARGEST = 2**63 - 1
 
 
 def table_of(ids: list[str], columns: Mapping[str, list], what: str) -> "polars.DataFrame":
-    """The table with the column `id` and those that hold numbers, flags, texts or lists of numbers; others are left out.
+    """The table with the column `id`, and those of numbers, flags, texts or lists of numbers; others are left out.
 
     ids      N
     columns  N values each; None where there is none

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,9 +22,6 @@ from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.table_file import ENDINGS, find_table, read_table
 from spx.datasets.own.tables import ID, graph_of, read_folder
 from spx.errors import DatasetError
-
-if TYPE_CHECKING:
-    import polars
 
 EXPECTED = (
     "a folder with nodes.csv and edges.csv (or .parquet), an .npz, a .pt, or one of the other formats in "
@@ -65,9 +62,9 @@ def _edges_beside(folder: Path) -> Path | None:
     held = [(folder / f"{stem}{ending}").is_file() for stem in ("nodes", "edges") for ending in ENDINGS]
     if not any(held[: len(ENDINGS)]) or any(held[len(ENDINGS) :]):
         return None
-    found = [file for file in folder.iterdir() if file.suffix.lower() in edge_files.ENDINGS and file.is_file()]
-    named = [file for file in found if file.suffix.lower() != ".txt" or "edge" in file.stem.lower()]
-    return named[0] if len(named) == 1 else None
+    endings = set(edge_files.ENDINGS) - {".txt"}
+    found = [file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file()]
+    return found[0] if len(found) == 1 else None
 
 
 def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
@@ -75,8 +72,8 @@ def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
         nodes_file = find_table(folder, "nodes")
     except DatasetError as error:
         raise DatasetError(
-            f"{edges_file.name} holds edges alone, and labels are needed: put a table nodes.csv (id, label, ...) into its "
-            f"folder, which has {listed(sorted(os.listdir(folder)))}"
+            f"{edges_file.name} holds edges alone, and labels are needed: put a table nodes.csv (id, label, ...) into "
+            f"its folder, which has {listed(sorted(os.listdir(folder)))}"
         ) from error
     nodes = read_table(nodes_file, (ID,)).frame
     return graph(nodes, partial(edge_files.read_edges, edges_file), nodes_file.name)
