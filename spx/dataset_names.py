@@ -8,6 +8,8 @@ OWN = "mine"
 """Folder of the configurations that graphs of the user's own are trained with."""
 FILE_ENDINGS = (".pt", ".npz")
 TABLE_ENDINGS = (".csv", ".parquet")
+EDGE_ENDINGS = (".edgelist", ".edges", ".el", ".txt", ".mtx")
+"""Files of edges alone, whose nodes are a table beside them."""
 FEATURES_FILE = "features.npy"
 """Beside the tables of a folder: features that stay on disk."""
 
@@ -48,9 +50,24 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
         return None
     path = Path(os.path.expanduser(name))
     tables = [path / f"{table}{ending}" for table in ("nodes", "edges") for ending in TABLE_ENDINGS]
-    files = [path] if path.is_file() else [*tables, path / FEATURES_FILE]
-    stats = {file.name: file.stat() for file in files if file.is_file()}
+    files = [path, *_tables_beside(path)] if path.is_file() else [*tables, path / FEATURES_FILE, *_foreign(path)]
+    home = path.parent if path.is_file() else path
+    stats = {str(file.relative_to(home)): file.stat() for file in files if file.is_file()}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _tables_beside(file: Path) -> list[Path]:
+    """The tables of nodes that may belong to a file of edges alone."""
+    edges = file.suffix.lower() in EDGE_ENDINGS
+    return [file.with_name(f"nodes{ending}") for ending in TABLE_ENDINGS] if edges else []
+
+
+def _foreign(folder: Path) -> list[Path]:
+    """The files of other programs' folders: OGB's, Geom-GCN's, DGL's, and lists of edges."""
+    patterns = ["raw/*.csv.gz", "split/*/*.csv.gz", "out1_*.txt", "*_split_*.npz", "splits/*_split_*.npz"]
+    patterns += ["meta.yaml", "*.csv"] if (folder / "meta.yaml").is_file() else []
+    patterns += [f"*{ending}" for ending in EDGE_ENDINGS if ending != ".txt"]
+    return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 
 def _looks_like_a_path(name: str) -> bool:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LISTS = (".edgelist", ".edges", ".el", ".txt")
-MATRIX = ".mtx"
-ENDINGS = (*LISTS, MATRIX)
-
 _LINE = r"^([^\s,;]+)[\s,;]+([^\s,;]+)(.*)$"
 _TITLES = ("source", "from", "src", "fromnodeid", "node_1", "id_1", "u", "node1")
 
@@ -33,7 +29,7 @@ def read_edges(file: Path, ids: "polars.Series") -> Tensor:
     and so are lines that begin with # or %. MatrixMarket counts the nodes from 1, in the order of the table.
     Raises DatasetError for a file that is neither, and for ids that no node has.
     """
-    if file.suffix.lower() == MATRIX:
+    if file.suffix.lower() == ".mtx":
         return _of_matrix(file, ids)
     return ends_of(_list(file), ids, file.name)
 

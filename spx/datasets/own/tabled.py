@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spx.dataset_names import EDGE_ENDINGS
 from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own import annotated, edge_files, graph_files
 from spx.datasets.own.dgl_folder import is_dgl, read_dgl
@@ -51,7 +52,7 @@ def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[s
     if ending == annotated.ENDING:
         nodes, ends, x, names = annotated.read_annotated(path)
         return _joined(graph(nodes, lambda _: ends, f"{path.name}: obs"), x, names)
-    if ending in edge_files.ENDINGS:
+    if ending in EDGE_ENDINGS:
         return _with_table(path, path.parent, graph)
     hint = for_ending(ending)
     raise DatasetError(f"this is no kind of file that is read{f' ({hint})' if hint else ''}; give {EXPECTED}")
@@ -62,7 +63,7 @@ def _edges_beside(folder: Path) -> Path | None:
     held = [(folder / f"{stem}{ending}").is_file() for stem in ("nodes", "edges") for ending in ENDINGS]
     if not any(held[: len(ENDINGS)]) or any(held[len(ENDINGS) :]):
         return None
-    endings = set(edge_files.ENDINGS) - {".txt"}
+    endings = set(EDGE_ENDINGS) - {".txt"}
     found = [file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file()]
     return found[0] if len(found) == 1 else None
 
