@@ -25,7 +25,7 @@ KEYS = (
 """What is read under these names; docs/own-data.md says what each holds."""
 
 _ALIASES = {
-    "x": ("node_features", "node_feat", "node_attr", "features", "feat", "attr_matrix", "attr"),
+    "x": ("node_features", "node_feat", "node_attr", "features", "feature", "feats", "feat", "attr_matrix", "attr"),
     "y": ("node_labels", "node_label", "labels", "label"),
     "adj": ("adj_matrix", "adjacency", "adjacency_matrix"),
     "node_ids": ("node_names",),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_DRAWING = {"x", "y", "r", "g", "b"}
+"""Places and colours, which Gephi writes as attributes of GraphML."""
 KINDS = {".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML"}
 
 
@@ -39,7 +41,7 @@ def read_graph_file(file: Path) -> "tuple[polars.DataFrame, Tensor]":
     except Exception as error:  # whatever a damaged file makes the parsers raise
         reason = f"{type(error).__name__}: {one_line(error, 150)}"
         raise DatasetError(f"{file.name} can't be read as {kind} ({reason}): save it anew") from error
-    return _table(graph, kind, file.name), _edges(graph, file.name)
+    return _table(graph, file.name), _edges(graph, file.name)
 
 
 def _graphml(networkx: Any, file: Path) -> "networkx.Graph":
@@ -100,10 +102,14 @@ def _check_nodes(file: Path) -> None:
         )
 
 
-def _table(graph: "networkx.Graph", kind: str, what: str) -> "polars.DataFrame":
+def _table(graph: "networkx.Graph", what: str) -> "polars.DataFrame":
     rows = [values for _, values in graph.nodes(data=True)]
     defaults = graph.graph.get("node_default") or {}
     names = list(dict.fromkeys([*names_of(rows), *map(str, defaults)]))
+    if set(names) >= _DRAWING:
+        drawn = [name for name in names if name in {*_DRAWING, "size"}]
+        logger.warning("%s: %s are drawing, and not used. Rename what is a feature", what, listed(drawn))
+        names = [name for name in names if name not in drawn]
     columns = {name: [values.get(name, defaults.get(name)) for values in rows] for name in names}
     return table_of([str(node) for node in graph], columns, what)
 

@@ -35,13 +35,20 @@ def table_of(ids: list[str], columns: Mapping[str, list], what: str) -> "polars.
             left_out.append(name)
         elif column.name in made:
             raise DatasetError(f"{what}: more than one attribute of its nodes is called {column.name!r}: rename them")
-        elif column.name == LABEL and (column.cast(polars.String, strict=False) == made[ID]).all():
-            left_out.append(name)  # networkx writes the node's name for a label where there is none
+        elif column.name == LABEL and _are_names(column):
+            left_out.append(f"{name} (it differs for each, so it is a name and no class)")
         else:
             made[column.name] = column
     if left_out:
         logger.warning("%s: the attributes %s of its nodes are not used", what, listed(left_out))
     return polars.DataFrame(list(made.values()))
+
+
+def _are_names(column: "polars.Series") -> bool:
+    """Whether each node has a label of its own, as Gephi and networkx write it where there is none."""
+    import polars
+
+    return len(column) > 2 and column.dtype == polars.String and column.n_unique() == len(column)
 
 
 def _column(name: str, values: list) -> "polars.Series | None":

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spx.dataset_names import EDGE_ENDINGS
+from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS
 from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own import annotated, edge_files, graph_files
 from spx.datasets.own.dgl_folder import is_dgl, read_dgl
@@ -24,6 +24,7 @@ from spx.datasets.own.table_file import ENDINGS, find_table, read_table
 from spx.datasets.own.tables import ID, graph_of, read_folder
 from spx.errors import DatasetError
 
+_FILES = (*FILE_ENDINGS, ".pth", *graph_files.KINDS, annotated.ENDING)
 EXPECTED = (
     "a folder with nodes.csv and edges.csv (or .parquet), an .npz, a .pt, or one of the other formats in "
     "docs/own-data.md"
@@ -44,6 +45,7 @@ def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[s
             return graph(nodes, edges, what)
         if (edges_file := _edges_beside(path)) is not None:
             return _with_table(edges_file, path, graph)
+        _refuse_folder_of_files(path)
         return read_folder(path, split, settings, schema)
     ending = path.suffix.lower()
     if ending in graph_files.KINDS:
@@ -66,6 +68,18 @@ def _edges_beside(folder: Path) -> Path | None:
     endings = set(EDGE_ENDINGS) - {".txt"}
     found = [file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file()]
     return found[0] if len(found) == 1 else None
+
+
+def _refuse_folder_of_files(folder: Path) -> None:
+    """Raise DatasetError for a folder without tables that holds files which are read by their own paths."""
+    try:
+        find_table(folder, "nodes")
+    except DatasetError as error:
+        found = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _FILES and file.is_file())
+        if found:
+            raise DatasetError(
+                f"the folder holds no table of nodes, but {listed(found)}: give the path of the graph's file itself"
+            ) from error
 
 
 def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:

@@ -113,7 +113,7 @@ def test_square_masks_go_by_the_format(by_column: bool) -> None:
     ("changes", "message"),
     [
         ({"y": None}, "it has no y, the labels [N] (it has 'edge_index', 'x'): add it"),
-        ({"y": None, "Y": Y, "label": Y}, "it has no y"),
+        ({"y": None, "Y": Y, "class": Y}, "it has no y"),
         ({"y": np.empty((0,))}, "y is empty, [0]: it must hold a label for each node"),
         ({"y": np.zeros(NUM_NODES)}, "holds only 0, but two classes are needed"),
         ({"y": Y - 2}, "y holds -2: classes must be at least 0"),
