@@ -54,7 +54,6 @@ _KNOWN = [
     (_ignored, "torch_geometric.data.storage.AttrType"),  # these two: which attributes PyG has seen to be of nodes
     (_plain_dict, "collections.defaultdict"),
     (_plain_dict, "builtins.dict"),  # what slices, a defaultdict, are made with
-    (_plain_dict, "dict"),
 ]
 
 
