@@ -36,7 +36,7 @@ def table_of(ids: list[str], columns: Mapping[str, list], what: str) -> "polars.
         elif column.name in made:
             raise DatasetError(f"{what}: more than one attribute of its nodes is called {column.name!r}: rename them")
         elif column.name == LABEL and _are_names(column):
-            left_out.append(f"{name} (it differs for each, so it is a name and no class)")
+            logger.warning("%s: %r differs for each node, so it is a name and no class, and is left out", what, name)
         else:
             made[column.name] = column
     if left_out:

@@ -33,9 +33,9 @@ def graphml(tmp_path: Path) -> Path:
     return tmp_path / "graph.graphml"
 
 
-@pytest.mark.parametrize("write", [networkx.write_graphml, networkx.write_gexf])
-def test_an_undirected_edge_leads_both_ways(tmp_path: Path, write: Callable) -> None:
-    path = tmp_path / f"graph.{write.__name__.removeprefix('write_')}"
+@pytest.mark.parametrize(("write", "ending"), [(networkx.write_graphml, "graphml"), (networkx.write_gexf, "gexf")])
+def test_an_undirected_edge_leads_both_ways(tmp_path: Path, write: Callable, ending: str) -> None:
+    path = tmp_path / f"graph.{ending}"
     graph = networkx_graph(directed=False)
     graph.add_edge("n0", "n0")
     write(graph, path)
@@ -108,7 +108,7 @@ def test_a_name_for_a_label(tmp_path: Path, refused: Callable, caplog: pytest.Lo
         values["label"] = f"Node {node}"
     networkx.write_gexf(graph, tmp_path / "graph.gexf")
     refused(str(tmp_path / "graph.gexf"), "graph.gexf has no column 'label' (it has 'id', 'a', 'b'")
-    assert "'label (it differs for each, so it is a name and no class)'" in caplog.text
+    assert "'label' differs for each node, so it is a name and no class, and is left out" in caplog.text
 
 
 def test_gephis_drawing_is_no_feature(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -139,7 +139,7 @@ def test_gephis_gexf(tmp_path: Path) -> None:
 
 def test_gml_of_networkx(tmp_path: Path) -> None:
     graph = networkx_graph(directed=False)
-    for node, values in graph.nodes.items():
+    for values in graph.nodes.values():
         values["y"] = values.pop("label")
     networkx.write_gml(networkx.relabel_nodes(graph, {"n0": "Zoë"}), tmp_path / "graph.gml")
     path = edited(tmp_path / "graph.gml", ('label "n1"', 'label "n\u0101"'))
