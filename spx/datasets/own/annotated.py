@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spx.datasets.own.error_words import listed, one_line
 from spx.datasets.own.node_table import extra, table_of
-from spx.datasets.own.sparse import dense, edges_of
+from spx.datasets.own.sparse import checked, dense, edges_of
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def read_annotated(file: Path) -> Annotated:
             f"{file.name} has no neighbours in obsp (it has {listed(found)}): scanpy.pp.neighbors(adata), then "
             "adata.write_h5ad(PATH)"
         )
-    edges = edges_of(matrix, f"obsp[{chosen!r}]", file.name)
+    edges = edges_of(checked(matrix, f"obsp[{chosen!r}]"), f"obsp[{chosen!r}]", file.name)
     ids = [str(name) for name in obs.index]
     nodes = table_of(ids, {str(name): _plain(obs[name]) for name in obs.columns}, f"{file.name}: obs")
-    features = None if x is None else _features(dense(x, f"{file.name}: X"), len(ids))
+    features = None if x is None else _features(dense(checked(x, "X"), "X"), len(ids))
     known = features is not None and len(set(names)) == len(names) == features.size(1)
     ends = torch.from_numpy(np.ascontiguousarray(edges.T))
     return Annotated(nodes, ends, features, tuple(names) if known else None)

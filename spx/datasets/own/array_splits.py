@@ -1,5 +1,6 @@
 """The split in arrays: masks, lists of node numbers, or a word for each node. N nodes, S splits."""
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,34 +12,38 @@ from spx.datasets.own.split_columns import SPLIT, masks_of
 from spx.datasets.types import Split
 from spx.errors import DatasetError
 
+logger = logging.getLogger(__name__)
+
 
 def masks_in(arrays: Mapping[str, np.ndarray], num_nodes: int, by_column: bool) -> Split | None:
     """Train, validation and test, each [S, N] bool; None if the arrays hold no split.
 
-    A part that all S splits share is repeated, and validation may be left out.
+    A part that all S splits share is repeated, and validation may be left out. The split may be given in two ways that
+    are the same.
     by_column  whether a square mask [N, N] has a split in each column or in each row
-    Raises DatasetError for a split that is given in part or in two ways, and for what is no split of N nodes.
+    Raises DatasetError for a split that is given in part, or in two ways that differ, and for what is no split of N
+    nodes.
     """
-    kinds = {kind: [name for name in kind if name in arrays] for kind in (MASKS, INDEXES, (SPLIT,))}
-    ways = [(kind, given) for kind, given in kinds.items() if given]
-    if not ways:
-        return None
-    if len(ways) > 1:
-        raise DatasetError(f"it has {listed(name for _, given in ways for name in given)}: keep one kind of split")
-    names, given = ways[0]
-    if names == (SPLIT,):
-        return _of_words(arrays[SPLIT], num_nodes)
-    if not {names[0], names[2]} <= set(given):
-        raise DatasetError(f"it has {listed(given)} but not all of {listed(names)}: add the others, or leave all out")
-    none = np.zeros((1, num_nodes), dtype=bool)
-    masks = [
-        none
-        if name not in given
-        else _mask(name, arrays[name], num_nodes, by_column)
-        if names == MASKS or arrays[name].dtype.kind == "b"
-        else _listed(name, arrays[name], num_nodes)
-        for name in names
-    ]
+    found: dict[str, np.ndarray] = {}
+    for names in (MASKS, INDEXES):
+        for part, name in enumerate(names):
+            if name not in arrays:
+                continue
+            flags = names == MASKS or arrays[name].dtype.kind == "b"
+            mask = _mask(name, arrays[name], num_nodes, by_column) if flags else _nodes(name, arrays[name], num_nodes)
+            if MASKS[part] in found and not np.array_equal(found[MASKS[part]], mask):
+                raise DatasetError(f"it has {MASKS[part]} and {name}, and they differ: keep one of them")
+            found.setdefault(MASKS[part], mask)
+    words = arrays.get(SPLIT)
+    if not found:
+        return None if words is None else _of_words(words, num_nodes)
+    if words is not None:
+        logger.warning("%s is not used, as there is %s", SPLIT, listed(found))
+    if not {MASKS[0], MASKS[2]} <= set(found):
+        given = [name for name in (*MASKS, *INDEXES) if name in arrays]
+        wanted = MASKS if given[0] in MASKS else INDEXES
+        raise DatasetError(f"it has {listed(given)} but not all of {listed(wanted)}: add the others, or leave all out")
+    masks = [found.get(name, np.zeros((1, num_nodes), dtype=bool)) for name in MASKS]
     num_splits = max(len(mask) for mask in masks)
     if any(len(mask) not in (1, num_splits) for mask in masks):
         raise DatasetError(f"the masks have {listed(len(mask) for mask in masks)} splits: give each the same number")
@@ -56,7 +61,7 @@ def _mask(name: str, mask: np.ndarray, num_nodes: int, by_column: bool) -> np.nd
     return np.ascontiguousarray(rows.T if turned else rows, dtype=bool)
 
 
-def _listed(name: str, nodes: np.ndarray, num_nodes: int) -> np.ndarray:
+def _nodes(name: str, nodes: np.ndarray, num_nodes: int) -> np.ndarray:
     """Node numbers [n], [n, 1], or [S, n] with a split in each row, as [S, N] bool."""
     if nodes.ndim not in (1, 2) or (nodes.dtype.kind not in "iu" and nodes.size):
         raise DatasetError(f"{name} is {list(nodes.shape)} {nodes.dtype}: it must be [n] numbers of nodes, or [S, n]")
@@ -73,8 +78,7 @@ def _of_words(words: np.ndarray, num_nodes: int) -> Split | None:
     import polars
 
     if words.shape != (num_nodes,) or words.dtype.kind not in "iuU":
-        raise DatasetError(
-            f"{SPLIT} is {list(words.shape)} {words.dtype}: it must be train, val or test for each of {num_nodes} nodes"
-        )
+        logger.warning("%s is not used: it is %s %s, no word for each node", SPLIT, list(words.shape), words.dtype)
+        return None
     column = polars.Series(SPLIT, words.tolist()).cast(polars.String).replace("", None)
     return masks_of(column.to_frame(), {}, "arrays")

@@ -48,8 +48,23 @@ _SPARSE = {
 }
 NAMES = frozenset({"node_names", "class_names"})
 """What a graph can do without."""
-KNOWN = {**{key: key for key in KEYS}, **_HOUSE, **{key: name for key, (name, _) in _SPARSE.items()}}
+KNOWN = {
+    **{key: key for key in KEYS},
+    **_HOUSE,
+    **{key: _HOUSE.get(name, name) for key, (name, _) in _SPARSE.items()},
+}
 """All keys that are looked at, and what each is called here."""
+
+
+def wanted(names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that are read: none that means what another says already under its own name."""
+    names = set(names)
+    has_edges = bool(names & {"edge_index", "edges"})
+    return frozenset(
+        name
+        for name in names & KNOWN.keys()
+        if (KNOWN[name] == name or KNOWN[name] not in names) and not (KNOWN[name] == "adj" and has_edges)
+    )
 
 
 def house_arrays(arrays: Mapping[str, Any], source: str) -> dict[str, np.ndarray | None]:
@@ -77,8 +92,6 @@ def house_arrays(arrays: Mapping[str, Any], source: str) -> dict[str, np.ndarray
         told = ", ".join(f"{key} as {house}" for key, house in taken.items())
         logger.warning("%s: taken: %s", source, told)
     if found.get("adj") is not None:
-        if found.get("edge_index") is not None or found.get("edges") is not None:
-            raise DatasetError("it has edges and an adjacency matrix: keep one")
         found["edges"] = edges_of(found.pop("adj"), "the adjacency matrix", source)
     if taken.get("node_features") and found.get("edges") is not None:
         _say_if_listed_once(found["edges"], source)

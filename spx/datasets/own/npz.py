@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from spx.datasets.own.error_words import listed, one_line
-from spx.datasets.own.foreign_keys import KNOWN, NAMES
+from spx.datasets.own.foreign_keys import NAMES, wanted
 from spx.datasets.own.sparse import memory_bytes
 from spx.errors import DatasetError
 
@@ -21,7 +21,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray | None]:
-    """The arrays of the keys in `KNOWN`, and None for each other key. Names that are Python objects are left out.
+    """The arrays of the keys that are `wanted`, None for each other key. Names that are Python objects are left out.
 
     Raises DatasetError for a file that is no whole .npz of plain arrays, and for arrays that need more memory than
     the machine has.
@@ -31,8 +31,9 @@ def read_npz(file: Path) -> dict[str, np.ndarray | None]:
             members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
             nameless = [key for key in members if key in NAMES and _holds_objects(archive, members[key])]
             members = {key: member for key, member in members.items() if key not in nameless}
-            _check_sizes([member for key, member in members.items() if key in KNOWN])
-            arrays = {key: _array(archive, member) if key in KNOWN else None for key, member in members.items()}
+            read = wanted(members)
+            _check_sizes([members[key] for key in read])
+            arrays = {key: _array(archive, member) if key in read else None for key, member in members.items()}
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file makes zipfile, zlib or NumPy raise

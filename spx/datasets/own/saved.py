@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from spx.datasets.own.error_words import one_line
-from spx.datasets.own.foreign_keys import KNOWN, flat_splits
+from spx.datasets.own.foreign_keys import KEYS, KNOWN, flat_splits, wanted
 from spx.datasets.own.hints import for_class
+from spx.datasets.own.sparse import checked
 from spx.errors import DatasetError
 from spx.torch_files import damage
 
@@ -58,7 +59,7 @@ _KNOWN = [
 
 
 def read_saved(file: Path) -> dict[str, Any]:
-    """The tensors of the keys in `KNOWN` as arrays, and None for each other key; adj_t is turned into edge_index.
+    """The tensors of the keys that are `wanted` as arrays, None for each other key; adj_t is turned into edge_index.
 
     Sparse x and adj are matrices of SciPy; a dictionary split_idx becomes train_idx, val_idx and test_idx.
     Raises DatasetError for files that hold anything but one graph's tensors, numbers and texts.
@@ -70,7 +71,9 @@ def read_saved(file: Path) -> dict[str, Any]:
         fields["edge_index"] = _edges_of(fields.pop("adj_t"))
     fields = {name: value for name, value in fields.items() if value is not None}
     limit = file.stat().st_size
-    return {name: _array(name, value, limit) if name in KNOWN else None for name, value in fields.items()}
+    sure = set(KEYS) - {"split"}  # other programs' names may stand for other things: a word such as "public"
+    read = wanted(name for name, value in fields.items() if name in sure or isinstance(value, Tensor | list))
+    return {name: _array(name, value, limit) if name in read else None for name, value in fields.items()}
 
 
 def _load(file: Path) -> object:
@@ -187,7 +190,7 @@ def _matrix(name: str, tensor: Tensor, limit: int) -> Any:
     if tensor.layout == torch.sparse_coo:
         return sparse.coo_array((values, (first, second)), shape=shape).tocsr()
     kind = sparse.csr_array if tensor.layout == torch.sparse_csr else sparse.csc_array
-    return kind((values, second, first), shape=shape).tocsr()
+    return checked(kind((values, second, first), shape=shape), name)
 
 
 def _check_plain(name: str, tensor: Tensor, limit: int) -> None:

@@ -37,12 +37,33 @@ def csr_of(parts: Mapping[str, np.ndarray], what: str) -> "csr_array":
         raise DatasetError(
             f"{what} is no CSR matrix of numbers: save data, indices, indptr and shape as SciPy has them"
         )
+    indices, bounds = (parts[part].astype(np.int64) for part in ("indices", "indptr"))
+    rows, columns = map(int, shape)
+    # SciPy doesn't look at bounds that end with 0, and then writes past its arrays
+    fits = len(bounds) == rows + 1 and bounds[0] == 0 and bounds[-1] == len(indices) == len(data)
+    if not fits or (np.diff(bounds) < 0).any() or (indices < 0).any() or (indices >= columns).any():
+        raise DatasetError(f"{what} is no CSR matrix: its parts don't fit one another. Save them anew")
     try:
-        matrix = csr_array((data, parts["indices"], parts["indptr"]), shape=tuple(map(int, shape)))
-        matrix.check_format(full_check=True)
-    except (ValueError, OverflowError) as error:
+        return csr_array((data, indices, bounds), shape=(rows, columns))
+    except (ValueError, TypeError, OverflowError) as error:
         raise DatasetError(f"{what} is no CSR matrix ({one_line(error, 150)}): save its parts anew") from error
-    return matrix
+
+
+def checked(matrix: Any, what: str) -> Any:
+    """A matrix that another library made of a file, as CSR, if it is sparse; a dense one as it is.
+
+    Raises DatasetError as `csr_of`, and for another sparse form than CSR and CSC.
+    """
+    from scipy.sparse import issparse
+
+    if not issparse(matrix):
+        return matrix
+    if matrix.format not in ("csr", "csc"):
+        raise DatasetError(f"{what} is a sparse matrix of the form {matrix.format}: save it as CSR")
+    turned = matrix.format == "csc"
+    shape = np.array(matrix.shape[::-1] if turned else matrix.shape)
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": shape}
+    return csr_of(parts, what).T.tocsr() if turned else csr_of(parts, what)
 
 
 def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:

@@ -65,14 +65,27 @@ def test_a_word_for_each_node(tmp_path: Path, numbers: bool) -> None:
     ("given", "message"),
     [
         ({"train_idx": LISTS[0]}, "it has 'train_idx' but not all of 'train_idx', 'val_idx', 'test_idx'"),
-        ({**dict(zip(NAMES, LISTS, strict=True)), **masks()}, "keep one kind of split"),
+        ({**dict(zip(NAMES, LISTS, strict=True)), **masks()}, "it has train_mask and train_idx, and they differ"),
         ({"train_idx": LISTS[0], "test_idx": [NUM_NODES]}, f"test_idx names node {NUM_NODES}, but the graph has 30"),
         ({"train_idx": LISTS[0], "test_idx": [-1]}, "test_idx names node -1"),
         ({"train_idx": LISTS[0], "test_idx": [0.5]}, "test_idx is [1] float64: it must be [n] numbers of nodes"),
         ({"train_idx": LISTS[0], "test_idx": LISTS[0]}, "split"),
-        ({"split": np.array(["train", "test"])}, "split is [2] <U5"),
         ({"split": np.full(NUM_NODES, "left")}, "'left': write train, val or test"),
     ],
 )
 def test_what_is_no_split(tmp_path: Path, refused: Callable, given: dict, message: str) -> None:
     refused(write_npz(tmp_path, **{name: np.asarray(value) for name, value in given.items()}), message)
+
+
+def test_a_split_that_is_given_twice_may_be_the_same(tmp_path: Path) -> None:
+    once = {name: mask[2] for name, mask in masks().items()}
+    assert parts(write_npz(tmp_path, **once, train_idx=LISTS[0])) == [nodes.tolist() for nodes in LISTS]
+
+
+@pytest.mark.parametrize("other", [np.array(["train", "test"]), np.array(3)])
+def test_a_split_of_another_kind_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, other: np.ndarray) -> None:
+    assert parts(write_npz(tmp_path, split=other))[2]
+    assert "split is not used: it is" in caplog.text
+    write = {name: mask[2] for name, mask in masks().items()}
+    assert parts(write_npz(tmp_path, split=other, **write)) == [nodes.tolist() for nodes in LISTS]
+    assert "split is not used, as there is 'train_mask'" in caplog.text

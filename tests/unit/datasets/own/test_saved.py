@@ -317,3 +317,9 @@ def test_a_sparse_adjacency_that_is_not_turned(tmp_path: Path) -> None:
     edges = known.edge_index.unique(dim=1)
     adjacency = torch.sparse_coo_tensor(edges, torch.ones(edges.size(1)), (NUM_NODES, NUM_NODES))
     assert torch.equal(read(save(tmp_path, {"x": known.x, "y": known.y, "adj": adjacency})).edge_index, edges)
+
+
+def test_further_attributes_under_other_programs_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    further = {"label": "mine", "features": torch.ones(2), "adj": torch.eye(NUM_NODES), "split": "public", "labels": 3}
+    assert same_as_the_sample(save(tmp_path, data(**further)))
+    assert "are not used" in caplog.text
