@@ -100,21 +100,21 @@ def test_matrix_market_in_the_order_of_the_table(folder: Path, caplog: pytest.Lo
     assert "in the order of the table beside it" in caplog.text
 
 
-def test_a_symmetric_and_a_dense_matrix(folder: Path) -> None:
+def test_a_symmetric_and_a_dense_matrix(folder: Path, refused: Callable) -> None:
     io.mmwrite(folder / "a.mtx", matrix() + matrix().T, symmetry="symmetric")
     assert edges_in(folder / "a.mtx") == sorted([*EDGES.tolist(), *EDGES[:, ::-1].tolist()])
     io.mmwrite(folder / "a.mtx", matrix().toarray())
-    assert edges_in(folder / "a.mtx") == sorted(EDGES.tolist())
+    refused(str(folder / "a.mtx"), "a.mtx is a dense matrix: scipy.io.mmwrite(PATH, scipy.sparse.coo_array(")
 
 
 @pytest.mark.parametrize(
     ("first", "message"),
     [
         ("30 30 60", None),
-        ("30 30 999999999999", "announces 999999999999 entries, which it can't hold"),
-        ("31 31 60", "a.mtx is of 31 nodes, but the table beside it has 30 rows"),
-        ("30 31 60", "the matrix must be [N, N]"),
-        ("30 30 61", "can't be read as MatrixMarket"),
+        ("30 30 999999999999", "doesn't hold as many entries as its first line announces"),
+        ("31 31 60", "a.mtx is of 31 x 31 nodes, but the table beside it has 30 rows"),
+        ("30 31 60", "a.mtx is of 30 x 31 nodes"),
+        ("30 30 61", "doesn't hold as many entries"),
         ("30 x 60", "can't be read as MatrixMarket"),
     ],
 )
@@ -134,3 +134,20 @@ def test_a_changed_table_or_list_is_seen(folder: Path) -> None:
         assert set(before) == {"a.edgelist", "nodes.csv"}
         (folder / "nodes.csv").write_text((folder / "nodes.csv").read_text() + "\n")
         assert file_stamps(str(path)) != before
+
+
+def test_an_entry_of_zero_is_no_edge(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [f"{source + 1} {target + 1} {place}" for place, (source, target) in enumerate(EDGES.tolist())]
+    (folder / "a.mtx").write_text(
+        "\n".join(["%%MatrixMarket matrix coordinate real general", "% by hand", "30 30 60", *lines])
+    )
+    assert edges_in(folder / "a.mtx") == sorted(EDGES.tolist()[1:])
+    assert "the values of its entries (weights) are not used" in caplog.text
+    text = (folder / "a.mtx").read_text()
+    for old, new, message in (
+        ("1 2 0", "1 31 0", "names node 31"),
+        ("matrix coord", "vector coord", "its first line must be"),
+    ):
+        (folder / "a.mtx").write_text(text.replace(old, new))
+        with pytest.raises(Exception, match=message):
+            read(str(folder / "a.mtx"))
