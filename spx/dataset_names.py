@@ -17,6 +17,8 @@ TABLES = {
     "edges": ("edges", "edge", "edgelist", "edgetable", "links", "link", "relationships", "relationship", "arcs"),
 }
 """What the two tables of a folder are called: the house's name first, then other usual ones, in any case."""
+EDGE_ENDINGS = (".edgelist", ".edges", ".el", ".txt", ".mtx")
+"""Files of edges alone, whose nodes are a table beside them."""
 FEATURES_FILE = "features.npy"
 """Beside the tables of a folder: features that stay on disk."""
 
@@ -58,10 +60,14 @@ def file_stamps(name: str) -> dict[str, list[int]] | None:
         return None
     path = Path(os.path.expanduser(name))
     if path.is_file():
-        return {path.name: _stamp(path)}
-    tables = [file for table in TABLES for found in table_files(path, table) for file in part_files(found)]
-    files = [*tables, path / FEATURES_FILE] if tables else [*path.glob("*"), *path.glob("*/*")]
-    return {file.relative_to(path).as_posix(): _stamp(file) for file in sorted(files) if file.is_file()}
+        home, beside = path.parent, table_files(path.parent, "nodes") if path.suffix.lower() in EDGE_ENDINGS else []
+        files = [path, *(part for table in beside for part in part_files(table))]
+    else:
+        tables = [file for table in TABLES for found in table_files(path, table) for file in part_files(found)]
+        home, files = path, [*tables, path / FEATURES_FILE, *_foreign(path)]
+        if not any(file.is_file() for file in files):
+            files = [*path.glob("*"), *path.glob("*/*")]
+    return {file.relative_to(home).as_posix(): _stamp(file) for file in sorted(files) if file.is_file()}
 
 
 def table_files(folder: str | Path, table: str) -> list[Path]:
@@ -124,6 +130,14 @@ def _ending(name: str) -> tuple[str, str]:
 
 def _exists(name: str) -> bool:
     return os.path.lexists(name) or (name.startswith("~") and os.path.lexists(os.path.expanduser(name)))
+
+
+def _foreign(folder: Path) -> list[Path]:
+    """The files of other programs' folders: OGB's, Geom-GCN's, DGL's, and lists of edges."""
+    patterns = ["raw/*.csv.gz", "split/*/*.csv.gz", "out1_*.txt", "*_split_*.npz", "splits/*_split_*.npz"]
+    patterns += ["meta.yaml", "*.csv"] if (folder / "meta.yaml").is_file() else []
+    patterns += [f"*{ending}" for ending in EDGE_ENDINGS if ending != ".txt"]
+    return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 
 def _looks_like_a_path(name: str) -> bool:

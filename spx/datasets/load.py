@@ -28,7 +28,7 @@ def load_dataset(
     """Load a dataset of `DATASETS`, fetching its raw files into `data_dir` if they are not there, or a graph of
     the user's own.
 
-    name      see `DATASETS`; or the path of a saved PyG `Data` (.pt), an .npz, or a folder of tables
+    name      see `DATASETS`; or the path of a graph of the user's own, in a format of docs/own-data.md
     data_dir  folder of all datasets; made if need be
     protocol  "public" or "paper": how the nodes are split, see `spx.datasets.table`
     split     number of the fixed split; for drawn splits any number >= 0, added to the protocol's seed

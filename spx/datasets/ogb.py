@@ -104,15 +104,24 @@ def _table(archive: ZipFile, member: str, dtype: type[np.number], rows: int | No
 
     Raises DatasetError where the number of rows is not `rows`, or an integer is missing.
     """
-    with archive.open(find_member(archive, member)) as packed, gzip.open(packed) as text:
-        blocks = [_parse_csv(block, dtype) for block in _line_blocks(text)]
-    table = torch.cat(blocks) if blocks else torch.from_numpy(np.empty((0, 1), dtype))
+    with archive.open(find_member(archive, member)) as packed:
+        table = read_numbers(packed, dtype)
     if rows is not None and table.size(0) != rows:
         raise DatasetError(
             f"{member} in {archive.filename} has {table.size(0)} rows where {rows} are announced: "
             "the archive is damaged; delete it and load again"
         )
     return table
+
+
+def read_numbers(packed: IO[bytes], dtype: type[np.number]) -> Tensor:
+    """The numbers of a headless CSV.gz as a [rows, columns] tensor, its text never being whole in memory.
+
+    Raises ValueError where an integer is missing, and what gzip and polars raise for a damaged file.
+    """
+    with gzip.open(packed) as text:
+        blocks = [_parse_csv(block, dtype) for block in _line_blocks(text)]
+    return torch.cat(blocks) if blocks else torch.from_numpy(np.empty((0, 1), dtype))
 
 
 def _line_blocks(text: IO[bytes]) -> Iterator[bytes]:

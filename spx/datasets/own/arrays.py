@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.datasets.own.array_splits import masks_in
 from spx.datasets.own.error_words import did_you_mean, listed, shown
+from spx.datasets.own.foreign_keys import KEYS, house_arrays
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, several_labels
-from spx.datasets.types import Split
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -19,20 +20,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MASKS = ("train_mask", "val_mask", "test_mask")
-KEYS = ("edge_index", "edges", "x", "y", *MASKS, "node_ids", "class_names", "num_nodes")
-
 Arrays = Mapping[str, np.ndarray | None]
 
 
 def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> OwnGraph:
-    """The graph that the arrays of `KEYS` make; docs/own-data.md says what each must hold.
+    """The graph that the arrays make; docs/own-data.md says what each must hold, and what else it may be called.
 
-    arrays           other keys, and those that are None, are left out with a warning
+    arrays           may be matrices of SciPy; other keys, and those that are None, are left out with a warning
     masks_by_column  whether a square mask [N, N] has a split in each column (PyG's way) or in each row
     source           the file that warnings name
     Raises DatasetError for arrays that are missing, of wrong shape or kind, or don't fit one another.
     """
+    arrays = house_arrays(arrays, source)
     _warn_of_others(arrays, source)
     arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
     if "y" not in arrays:
@@ -46,7 +45,7 @@ def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> Own
         _edges(arrays),
         labels,
         _features(arrays["x"], num_nodes) if "x" in arrays else None,
-        _masks(arrays, num_nodes, masks_by_column),
+        masks_in(arrays, num_nodes, masks_by_column),
         _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
     )
 
@@ -156,29 +155,3 @@ def _node_ids(ids: np.ndarray, num_nodes: int) -> "polars.Series":
     if text and (column == "").any():
         raise DatasetError("node_ids holds an empty text: give each node an id")
     return column
-
-
-def _masks(arrays: Arrays, num_nodes: int, by_column: bool) -> Split | None:
-    """Each [S, N] bool; one that all S splits share is repeated, and validation may be left out."""
-    given = [name for name in MASKS if name in arrays]
-    if not given:
-        return None
-    if not {"train_mask", "test_mask"} <= set(given):
-        raise DatasetError(f"it has {listed(given)} but not all of {listed(MASKS)}: add the others, or leave all out")
-    none = np.zeros(num_nodes, dtype=bool)
-    masks = [_mask(name, arrays.get(name, none), num_nodes, by_column) for name in MASKS]
-    num_splits = max(len(mask) for mask in masks)
-    if any(len(mask) not in (1, num_splits) for mask in masks):
-        raise DatasetError(f"the masks have {listed(len(mask) for mask in masks)} splits: give each the same number")
-    return Split(*(torch.from_numpy(mask).expand(num_splits, -1) for mask in masks))
-
-
-def _mask(name: str, mask: np.ndarray, num_nodes: int, by_column: bool) -> np.ndarray:
-    """[N], [S, N] or [N, S] as [S, N] bool."""
-    if mask.dtype.kind not in "biu" or (mask.dtype.kind != "b" and ((mask != 0) & (mask != 1)).any()):
-        raise DatasetError(f"{name} holds {mask.dtype} values that are not true or false: give one for each node")
-    rows = mask[None] if mask.ndim == 1 else mask
-    if rows.ndim != 2 or num_nodes not in rows.shape or 0 in rows.shape:
-        raise DatasetError(f"{name} must be [N], [S, N] or [N, S] with N = {num_nodes} as in y, not {list(mask.shape)}")
-    turned = mask.ndim == 2 and rows.shape[0] == num_nodes and (by_column or rows.shape[1] != num_nodes)
-    return np.ascontiguousarray(rows.T if turned else rows, dtype=bool)

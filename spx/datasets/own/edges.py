@@ -63,6 +63,14 @@ def read_edges(file: Path, ids: "polars.Series", given: Mapping[str, str], known
     return Edges(edge_index, ends)
 
 
+def ends_of(edges: "polars.DataFrame", ids: "polars.Series", what: str) -> Edges:
+    """The edges from the ids in the column `source` to those in `target`. `what`: the file that errors name."""
+    ends_2E = np.empty((2, edges.height), dtype=np.int64)
+    for place, name in enumerate(OF_EDGES):
+        ends_2E[place] = rows_of(edges[name], ids, f"{what}: column {name!r}").to_numpy()
+    return Edges(torch.from_numpy(ends_2E), {})
+
+
 def _ends(table: TableFile, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     names = [heading.name for heading in table.columns]
     chosen = given_names(given, OF_EDGES, names, table.name)

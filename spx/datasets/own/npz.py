@@ -1,7 +1,7 @@
 """Arrays of an .npz, without pickles and without surprises in memory."""
 
+import logging
 import math
-import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -9,16 +9,19 @@ from typing import IO
 
 import numpy as np
 
-from spx.datasets.own.arrays import KEYS
-from spx.datasets.own.error_words import one_line
+from spx.datasets.own.error_words import listed, one_line
+from spx.datasets.own.foreign_keys import NAMES, wanted
+from spx.datasets.own.sparse import memory_bytes
 from spx.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray | None]:
-    """The arrays of the keys in `KEYS`, and None for each other key.
+    """The arrays of the keys that are `wanted`, None for each other key. Names that are Python objects are left out.
 
     Raises DatasetError for a file that is no whole .npz of plain arrays, and for arrays that need more memory than
     the machine has.
@@ -26,19 +29,35 @@ def read_npz(file: Path) -> dict[str, np.ndarray | None]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
-            _check_sizes([member for key, member in members.items() if key in KEYS])
-            return {key: _array(archive, member) if key in KEYS else None for key, member in members.items()}
+            nameless = [key for key in members if key in NAMES and _holds_objects(archive, members[key])]
+            members = {key: member for key, member in members.items() if key not in nameless}
+            read = wanted(members)
+            _check_sizes([members[key] for key in read])
+            arrays = {key: _array(archive, member) if key in read else None for key, member in members.items()}
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file makes zipfile, zlib or NumPy raise
         raise DatasetError(f"it is not a whole .npz ({one_line(error, 150)}): save it anew with numpy.savez") from error
+    if nameless:
+        logger.warning(
+            "%s: %s are Python objects, which are not read as they could run code: it goes on without these names. To "
+            "keep them, save numpy.array(names, dtype=str)",
+            *(file, listed(nameless)),
+        )
+    return arrays
+
+
+def _holds_objects(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    with warnings.catch_warnings(), archive.open(member) as stream:
+        warnings.simplefilter("ignore")
+        return _header(stream, member)[1].hasobject
 
 
 def _check_sizes(members: list[zipfile.ZipInfo]) -> None:
     packed = [member.filename for member in members if member.compress_type not in _METHODS]
     if packed:
         raise DatasetError(f"{packed[0]!r} is packed in a way that NumPy doesn't use: save it anew with numpy.savez")
-    total, memory = sum(member.file_size for member in members), _memory_bytes()
+    total, memory = sum(member.file_size for member in members), memory_bytes()
     if total > memory:
         raise DatasetError(
             f"its arrays take {total / 1e9:.1f} GB unpacked, but this machine has {memory / 1e9:.1f} GB of memory: "
@@ -51,28 +70,31 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         warnings.simplefilter("ignore")  # of headers that Python 2 wrote
         _check_header(stream, member)
         stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    try:
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{member.filename!r} holds text that is not in UTF-8: save it with dtype=str") from error
 
 
 def _check_header(stream: IO[bytes], member: zipfile.ZipInfo) -> None:
     """Refuse, before memory is taken, what a header promises and the member can't hold."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"{member.filename} has the unknown version {version}")
-    shape, _, dtype = _HEADERS[version](stream)
-    if dtype.kind not in "biufU" or dtype.itemsize == 0:
+    shape, dtype = _header(stream, member)
+    if dtype.kind not in "biufUS" or dtype.itemsize == 0:
         raise DatasetError(
-            f"{member.filename!r} holds {dtype} values, which are not read (Python objects could run code): "
-            "save plain numbers, or text as numpy.array([...], dtype=str)"
+            f"{member.filename!r} holds {dtype} values, which are not read (Python objects could run code): save plain "
+            "numbers, text as numpy.array([...], dtype=str), a sparse matrix as adj_data, adj_indices, adj_indptr and "
+            "adj_shape (of features: attr_data, ...)"
         )
     announced, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
     if min(shape, default=0) < 0 or announced != held:
         raise ValueError(f"{member.filename} announces {announced} bytes but holds {held}")
 
 
-def _memory_bytes() -> float:
-    """Of the machine; infinity where it can't be told."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
+def _header(stream: IO[bytes], member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, as the start of its member has them."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"{member.filename} has the unknown version {version}")
+    shape, _, dtype = _HEADERS[version](stream)
+    return shape, dtype

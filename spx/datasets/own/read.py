@@ -1,7 +1,7 @@
-"""A user's own graph by its path: a saved PyG `Data` (.pt), an .npz, or a folder of two tables."""
+"""A user's own graph by its path, whatever its format."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,17 @@ from spx.dataset_names import run_name
 from spx.datasets.checks import check_dataset
 from spx.datasets.own.arrays import graph_from_arrays
 from spx.datasets.own.error_words import one_line
+from spx.datasets.own.geom_gcn import is_geom_gcn, read_geom_gcn
 from spx.datasets.own.graph import OwnGraph, check_ends, default_features, with_reverses
 from spx.datasets.own.npz import read_npz
+from spx.datasets.own.ogb_folder import is_ogb, read_ogb
 from spx.datasets.own.saved import read_saved
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split
-from spx.datasets.own.tables import read_folder
+from spx.datasets.own.tabled import EXPECTED, read_tables
 from spx.datasets.types import Metric, NodeDataset, Task
 from spx.errors import ArtifactError, DatasetError
 
-_EXPECTED = "a folder with nodes.csv and edges.csv (or .parquet), an .npz, or a .pt (docs/own-data.md)"
 _MEND = "Correct the graph's files, see docs/own-data.md"
 
 
@@ -79,19 +80,21 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
 
 
 def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None) -> OwnGraph:
-    if os.path.isdir(path):  # other than pathlib's, never raises
-        return read_folder(path, split, settings, schema)
-    ending = path.suffix.lower()
-    if not os.path.isfile(path):
-        raise DatasetError(f"there is no file or folder at this path; give {_EXPECTED}")
-    if ending not in (".pt", ".npz"):
-        raise DatasetError(f"this is no kind of file that is read; give {_EXPECTED}")
+    if not os.path.isdir(path) and not os.path.isfile(path):  # other than pathlib's, never raise
+        raise DatasetError(f"there is no file or folder at this path; give {EXPECTED}")
+    if (arrays := _arrays_in(path)) is None:
+        return read_tables(path, split, settings, schema)
     for name in ("categorical", "missing", "columns"):
         if getattr(settings, name) != getattr(OwnSettings(), name):
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
-    if ending == ".pt":
-        return graph_from_arrays(read_saved(path), masks_by_column=True, source=str(path))
-    return graph_from_arrays(read_npz(path), masks_by_column=False, source=str(path))
+    return graph_from_arrays(arrays(path), masks_by_column=arrays is read_saved, source=str(path))
+
+
+def _arrays_in(path: Path) -> Callable[[Path], dict[str, Any]] | None:
+    """What reads the arrays at the path; None where there are tables."""
+    if os.path.isdir(path):
+        return read_ogb if is_ogb(path) else read_geom_gcn if is_geom_gcn(path) else None
+    return {".pt": read_saved, ".pth": read_saved, ".npz": read_npz}.get(path.suffix.lower())
 
 
 def _features(x: Tensor | None, edge_index: Tensor, num_nodes: int) -> Tensor:

@@ -3,7 +3,8 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,20 @@ import torch
 from spx.dataset_names import FEATURES_FILE
 from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own.column import OtherColumn
-from spx.datasets.own.edges import read_edges
+from spx.datasets.own.edges import Edges, read_edges
 from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.ids import node_ids
 from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
-from spx.datasets.own.names import ID, LABEL, SPLIT, check_roles
+from spx.datasets.own.names import ID, LABEL, SPLIT, Heading, check_roles
 from spx.datasets.own.roles import no_label, node_roles, say_which, trained_roles
 from spx.datasets.own.schema import Schema, TableFeatures, fit_features
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split
 from spx.datasets.own.split_columns import find_masks, masks_of
-from spx.datasets.own.table_file import TableFile, find_table, nameless_column, open_table
+from spx.datasets.own.table_file import find_table, nameless_column, open_table
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -48,14 +49,44 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     """
     nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
     _refuse_other_arrays(folder)
+    known = {} if schema is None else trained_roles(Schema.from_json(schema).others)
+    edges = partial(read_edges, edges_file, given=settings.columns or {}, known=known)
+    table = open_table(nodes_file)
+    return graph_of(
+        *(table.read(), edges, table.name, number, settings, schema, table.columns, folder / FEATURES_FILE),
+        decimal_comma=table.separator == _SEPARATOR_BESIDE_DECIMAL_COMMA,
+    )
+
+
+def graph_of(
+    nodes: "polars.DataFrame",
+    edges: Callable[["polars.Series"], Edges],
+    what: str,
+    number: int,
+    settings: OwnSettings,
+    schema: Mapping[str, Any] | None = None,
+    headings: list[Heading] | None = None,
+    features_file: Path | None = None,
+    decimal_comma: bool = False,
+) -> OwnGraph:
+    """The graph of a table of nodes, from whatever file.
+
+    nodes   a row each; text without spaces around it, null where there is none
+    edges   gives the edges for the ids [N]
+    what    the file that errors name
+    number, settings, schema  as of `read_folder`
+    headings  what the header says of each column; None: their names alone
+    features_file  that may lie beside the table
+    decimal_comma  whether text such as 1,5 is a number
+    Raises DatasetError as `read_folder`.
+    """
     check_roles(settings.columns or {})
     trained = None if schema is None else Schema.from_json(schema)
     known = {} if trained is None else trained_roles(trained.others)
-    table = open_table(nodes_file)
-    what, nodes = table.name, table.read()
+    headings = [Heading(name) for name in nodes.columns] if headings is None else headings
     if nodes.height == 0:
         raise DatasetError(f"{what} has no rows: it needs one for each node")
-    roles, left_out = node_roles(table.columns, nodes, settings.columns or {}, known, what)
+    roles, left_out = node_roles(headings, nodes, settings.columns or {}, known, what)
     nodes = _without_row_counters(nodes.drop(left_out), roles.values(), what)
     ids = node_ids(nodes[roles[ID]], what)  # before: a node may be called NA
     nodes, words = without_missing(nodes, settings.missing)
@@ -66,12 +97,11 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     columns = _without_empty(nodes.drop(*roles.values(), *several, *mask_columns), trained, what)
     judged = [name for name in (roles.get(LABEL), *several, roles.get(SPLIT)) if name in words]
     _say_missing({name: words[name] for name in judged}, what)
-    edges = read_edges(edges_file, ids, settings.columns or {}, known)
+    found = edges(ids)
     kinds = {name: role for role, name in roles.items()}
     kinds |= dict.fromkeys(several, LABEL) | dict.fromkeys(mask_columns, SPLIT)
-    others = _others(table, nodes, columns, kinds, edges.names)
+    others = _others(headings, nodes, columns, kinds, found.names)
     del nodes
-    decimal_comma = table.separator == _SEPARATOR_BESIDE_DECIMAL_COMMA
     if trained is not None:
         features = trained.apply(columns, what, decimal_comma)
     else:
@@ -82,12 +112,12 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
         _say_missing({name: held for name, held in words.items() if name in categories}, what)
         trained = Schema(fitted, others)
     del columns
-    graph = OwnGraph(edges.edge_index, labels, None, None, ids, split=split, schema=trained.to_json())
-    return _with_features(graph, features, folder / FEATURES_FILE)
+    graph = OwnGraph(found.edge_index, labels, None, None, ids, split=split, schema=trained.to_json())
+    return _with_features(graph, features, features_file)
 
 
 def _others(
-    table: TableFile,
+    headings: list[Heading],
     nodes: "polars.DataFrame",
     features: "polars.DataFrame",
     kinds: Mapping[str, str],
@@ -101,7 +131,7 @@ def _others(
     ]
     left_out = [
         OtherColumn(heading.name, "left out")
-        for heading in table.columns
+        for heading in headings
         if heading.name not in kinds and heading.name not in features.columns
     ]
     return (*known, *left_out, *(OtherColumn(name, role) for role, name in ends.items()))
@@ -116,9 +146,9 @@ def _without_empty(columns: "polars.DataFrame", trained: Schema | None, what: st
     return columns.drop(empty)
 
 
-def _with_features(graph: OwnGraph, table: TableFeatures | None, file: Path) -> OwnGraph:
+def _with_features(graph: OwnGraph, table: TableFeatures | None, file: Path | None) -> OwnGraph:
     """With the table's features, those of the file, or both: then all in memory, the table's first."""
-    if not file.exists():
+    if file is None or not file.exists():
         x, names, digest = table or (None, None, None)
         return graph._replace(x=x, feature_names=names, table_digest=digest)
     mapped = mapped_features(file, graph.num_nodes)

@@ -78,9 +78,9 @@ def test_degrees_are_the_features_where_there_are_none(tmp_path: Path, x: np.nda
 
 def test_further_arrays_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        path = write_npz(tmp_path, x=None, features=np.ones((NUM_NODES, 2)))
+        path = write_npz(tmp_path, x=None, embedding=np.ones((NUM_NODES, 2)))
         read(path)
-    assert f"{path}: 'features' are not used; it has no x, so node degrees are the features" in caplog.text
+    assert f"{path}: 'embedding' are not used; it has no x, so node degrees are the features" in caplog.text
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -113,7 +113,7 @@ def test_square_masks_go_by_the_format(by_column: bool) -> None:
     ("changes", "message"),
     [
         ({"y": None}, "it has no y, the labels [N] (it has 'edge_index', 'x'): add it"),
-        ({"y": None, "Y": Y, "label": Y}, "it has no y"),
+        ({"y": None, "Y": Y, "class": Y}, "it has no y"),
         ({"y": np.empty((0,))}, "y is empty, [0]: it must hold a label for each node"),
         ({"y": np.zeros(NUM_NODES)}, "holds only 0, but two classes are needed"),
         ({"y": Y - 2}, "y holds -2: classes must be at least 0"),

@@ -93,7 +93,7 @@ def test_arrays_larger_than_memory_are_refused(
 ) -> None:
     path = write_npz(tmp_path, x=np.zeros((NUM_NODES, 1000)))
     read(path)
-    monkeypatch.setattr("spx.datasets.own.npz._memory_bytes", lambda: 100_000)
+    monkeypatch.setattr("spx.datasets.own.npz.memory_bytes", lambda: 100_000)
     refused(path, "take 0.0 GB unpacked, but this machine has 0.0 GB of memory")
 
 

@@ -76,7 +76,9 @@ def test_nothing_there(tmp_path: Path, name: str) -> None:
 
 def test_another_kind_of_file(tmp_path: Path, refused: Callable) -> None:
     (tmp_path / "nodes.csv").write_text("id\n")
-    refused(f"{tmp_path}/nodes.csv", "this is no kind of file that is read; give a folder with nodes.csv and edges.csv")
+    refused(
+        f"{tmp_path}/nodes.csv", "this is no kind of file that is read", "give a folder with nodes.csv and edges.csv"
+    )
     refused(str(tmp_path), "the folder holds no edges.csv")
 
 

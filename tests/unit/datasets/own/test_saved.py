@@ -1,8 +1,11 @@
 import os
 import pickle
 import subprocess
+import sys
+import types
 import warnings
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,12 +169,11 @@ def test_what_torch_load_may_build_is_as_before(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ([1, 2], "it holds neither one Data nor a dictionary of tensors"),
-        ((data(), {}), "it holds neither one Data nor a dictionary"),
+        ((1, {}), "it holds neither one Data nor a dictionary"),
         ({1: torch.ones(3)}, "neither one Data nor a dictionary"),
         (HeteroData(), "it holds torch_geometric.data.hetero_data.HeteroData, which is not read"),
         (torch.nn.Linear(1, 1), "it holds torch.nn.modules.linear.Linear"),
         (data(x=arrays()["x"]), "it holds numpy"),
-        (data(x=data().x.to_sparse()), "x is no plain tensor: save a dense tensor"),
         (data(x=torch.ones(NUM_NODES, 1, dtype=torch.complex64)), "x is no plain tensor"),
         (data(x=torch.ones(NUM_NODES, 1, device="meta")), "x is no plain tensor"),
         (data(x="text"), "x is of type str, which is not read: save a tensor"),
@@ -229,3 +231,95 @@ def test_a_wrong_checksum(tmp_path: Path, refused: Callable) -> None:
 def test_what_is_no_zip(tmp_path: Path, refused: Callable, content: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(content)
     refused(str(tmp_path / "a.pt"), "it is damaged, or no file of torch.save", "save it anew")
+
+
+def tensors(**changes: object) -> dict[str, object]:
+    return {**data().to_dict(), **changes}
+
+
+SLICES = {name: torch.tensor([0, NUM_NODES]) for name in ("x", "y")}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (tensors(), None, Data),
+        (tensors(), SLICES, Data),
+        (data(), SLICES),
+        (data(), None),
+        (data(num_nodes=[NUM_NODES]), defaultdict(dict, SLICES)),
+        (tensors(), {"x": [0, NUM_NODES]}, {}, Data),
+    ],
+)
+def test_the_only_graph_of_a_processed_dataset(tmp_path: Path, content: tuple) -> None:
+    assert same_as_the_sample(save(tmp_path, content))
+
+
+def test_a_processed_dataset_is_read_as_safely(tmp_path: Path, refused: Callable) -> None:
+    marker = tmp_path / "marker"
+    path = save(tmp_path, (tensors(), {"x": Bomb(os.system, f"touch {marker}")}, Data))
+    refused(path, "it holds posix.system, which is not read")
+    assert not marker.exists()
+
+
+def test_a_data_as_pyg_saved_it_before_version_2(tmp_path: Path) -> None:
+    old = Data.__new__(Data)
+    vars(old).update(tensors(edge_attr=None))
+    path = save(tmp_path, old)
+    with zipfile.ZipFile(path) as archive:
+        assert b"_store" not in archive.read("graph/data.pkl")
+    assert same_as_the_sample(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ((tensors(), {"x": torch.tensor([0, 10, 30])}, Data), ("a dataset of 2 graphs", "torch.save(dataset[0]")),
+        ([data(), data()], ("a list of graphs (2)", "torch.save(graphs[0].to_dict(), PATH)", "from_data_list")),
+        ([tensors()], ("a list of graphs (1)",)),
+        (HeteroData(), ("HeteroData, which is not read", "to_homogeneous()")),
+    ],
+)
+def test_what_is_more_than_one_graph_is_told_how_to_convert(
+    tmp_path: Path, refused: Callable, content: object, parts: tuple[str, ...]
+) -> None:
+    refused(save(tmp_path, content), *parts)
+
+
+def test_a_matrix_of_torch_sparse_is_told_how_to_convert(tmp_path: Path, refused: Callable) -> None:
+    kind = type("SparseTensor", (), {"__module__": "torch_sparse.tensor"})
+    module = types.ModuleType("torch_sparse.tensor")
+    module.SparseTensor = kind
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch_sparse", types.ModuleType("torch_sparse"))
+        patch.setitem(sys.modules, "torch_sparse.tensor", module)
+        path = save(tmp_path, tensors(adj_t=kind()))
+    refused(path, "torch_sparse.tensor.SparseTensor, which is not read", "row, col, _ = data.adj_t.t().coo()")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_features(tmp_path: Path, layout: torch.layout) -> None:
+    x = data().x.float() * (data().x > 0.5)
+    assert torch.equal(read(save(tmp_path, data(x=x.to_sparse(layout=layout)))).x, x)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_sparse_features_that_are_no_matrix(tmp_path: Path, refused: Callable) -> None:
+    refused(save(tmp_path, data(x=torch.ones(NUM_NODES, 2, 2).to_sparse())), "x is a sparse tensor of torch.float32")
+    refused(save(tmp_path, data(x=torch.ones(NUM_NODES, 2).to_sparse_bsr((2, 2)))), "x is no plain tensor")
+    broken = torch.sparse_coo_tensor([[NUM_NODES], [0]], [1.0], (NUM_NODES, 1), check_invariants=False)
+    refused(save(tmp_path, data(x=broken)), "it can't be read")
+
+
+def test_a_sparse_adjacency_that_is_not_turned(tmp_path: Path) -> None:
+    known = data()
+    edges = known.edge_index.unique(dim=1)
+    adjacency = torch.sparse_coo_tensor(edges, torch.ones(edges.size(1)), (NUM_NODES, NUM_NODES))
+    assert torch.equal(read(save(tmp_path, {"x": known.x, "y": known.y, "adj": adjacency})).edge_index, edges)
+
+
+def test_further_attributes_under_other_programs_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    further = {"label": "mine", "features": torch.ones(2), "adj": torch.eye(NUM_NODES), "split": "public", "labels": 3}
+    assert same_as_the_sample(save(tmp_path, data(**further)))
+    assert "are not used" in caplog.text

@@ -1,0 +1,113 @@
+"""Sparse matrices in files: an adjacency matrix as edges, features as the rest of the program takes them.
+
+N nodes, E edges, F features.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spx.datasets.own.error_words import one_line
+from spx.errors import DatasetError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("data", "indices", "indptr", "shape")
+SHARE = 0.5
+"""Of the memory, that sparse features may take once they are dense."""
+
+
+def csr_of(parts: Mapping[str, np.ndarray], what: str) -> "csr_array":
+    """The CSR matrix of its `PARTS`. Raises DatasetError for parts that are missing or don't make one."""
+    from scipy.sparse import csr_array
+
+    missing = [part for part in PARTS if part not in parts]
+    if missing:
+        raise DatasetError(f"{what} lacks {missing[0]!r} of its parts {', '.join(PARTS)}: save all of them")
+    data, shape = parts["data"], parts["shape"]
+    whole = all(parts[part].ndim == 1 and parts[part].dtype.kind in "iu" for part in PARTS[1:]) and shape.size == 2
+    if not whole or data.ndim != 1 or data.dtype.kind not in "biuf":
+        raise DatasetError(
+            f"{what} is no CSR matrix of numbers: save data, indices, indptr and shape as SciPy has them"
+        )
+    indices, bounds = (parts[part].astype(np.int64) for part in ("indices", "indptr"))
+    rows, columns = map(int, shape)
+    # SciPy doesn't look at bounds that end with 0, and then writes past its arrays
+    fits = len(bounds) == rows + 1 and bounds[0] == 0 and bounds[-1] == len(indices) == len(data)
+    if not fits or (np.diff(bounds) < 0).any() or (indices < 0).any() or (indices >= columns).any():
+        raise DatasetError(f"{what} is no CSR matrix: its parts don't fit one another. Save them anew")
+    try:
+        return csr_array((data, indices, bounds), shape=(rows, columns))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DatasetError(f"{what} is no CSR matrix ({one_line(error, 150)}): save its parts anew") from error
+
+
+def checked(matrix: Any, what: str) -> Any:
+    """A matrix that another library made of a file, as CSR, if it is sparse; a dense one as it is.
+
+    Raises DatasetError as `csr_of`, and for another sparse form than CSR and CSC.
+    """
+    from scipy.sparse import issparse
+
+    if not issparse(matrix):
+        return matrix
+    if matrix.format not in ("csr", "csc"):
+        raise DatasetError(f"{what} is a sparse matrix of the form {matrix.format}: save it as CSR")
+    turned = matrix.format == "csc"
+    shape = np.array(matrix.shape[::-1] if turned else matrix.shape)
+    parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": shape}
+    return csr_of(parts, what).T.tocsr() if turned else csr_of(parts, what)
+
+
+def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:
+    """The edges [E, 2] of an adjacency matrix [N, N], sparse or dense: one from i to j where place (i, j) is not zero.
+
+    source  the file that a warning about weights names
+    """
+    from scipy.sparse import coo_array, issparse
+
+    if not issparse(matrix) and matrix.dtype.kind not in "biuf":
+        raise DatasetError(f"{what} holds {matrix.dtype} values: an adjacency matrix is made of numbers")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise DatasetError(f"{what} must be [N, N], a row and a column for each node, not {list(matrix.shape)}")
+    entries = coo_array(matrix)
+    there = entries.data != 0
+    if (entries.data[there] != 1).any():
+        logger.warning("%s: the values of %s (weights) are not used", source, what)
+    return np.stack([entries.row[there], entries.col[there]], axis=1).astype(np.int64)
+
+
+def dense(matrix: Any, what: str) -> np.ndarray:
+    """A sparse matrix [N, F] as a dense array, float32; a dense one as it is. The one place where x is made dense.
+
+    Raises DatasetError where the array would take more than `SHARE` of the machine's memory.
+    """
+    from scipy.sparse import issparse
+
+    if not issparse(matrix):
+        return matrix
+    needed, memory = 4.0 * math.prod(matrix.shape), memory_bytes()
+    if needed > SHARE * memory:
+        rows, columns = matrix.shape
+        raise DatasetError(
+            f"{what} is sparse, and dense, as it is used, its {rows} x {columns} values take {needed / 1e9:.1f} GB, "
+            f"more than half of this machine's {memory / 1e9:.1f} GB: keep fewer columns "
+            "(sklearn.decomposition.TruncatedSVD), or use a larger machine"
+        )
+    with np.errstate(over="ignore"):  # what overflows is infinite, and refused later
+        return matrix.astype(np.float32).toarray()
+
+
+def memory_bytes() -> float:
+    """Of the machine; infinity where it can't be told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf

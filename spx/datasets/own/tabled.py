@@ -1,0 +1,109 @@
+"""Formats whose nodes are a table: folders of CSV and Parquet, DGL's, GraphML, GEXF, GML, AnnData, lists of edges.
+
+N nodes, F features.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS, table_files
+from spx.datasets.fingerprint import tensor_digest
+from spx.datasets.own import annotated, edge_files, graph_files
+from spx.datasets.own.dgl_folder import is_dgl, read_dgl
+from spx.datasets.own.edges import Edges
+from spx.datasets.own.error_words import listed
+from spx.datasets.own.graph import OwnGraph
+from spx.datasets.own.hints import for_ending
+from spx.datasets.own.settings import OwnSettings
+from spx.datasets.own.table_file import find_table, open_table
+from spx.datasets.own.tables import graph_of, read_folder
+from spx.errors import DatasetError
+
+_FILES = (*FILE_ENDINGS, ".pth", *graph_files.KINDS, annotated.ENDING)
+EXPECTED = (
+    "a folder with nodes.csv and edges.csv (or .parquet), an .npz, a .pt, or one of the other formats in "
+    "docs/own-data.md"
+)
+
+
+def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, Any] | None) -> OwnGraph:
+    """The graph at a path that exists, with its split.
+
+    split   number of the split
+    schema  how the table's columns were read in training; None: it is found out
+    Raises DatasetError for what is none of these formats, or not whole.
+    """
+    graph = partial(graph_of, number=split, settings=settings, schema=schema)
+    if os.path.isdir(path):
+        if is_dgl(path):
+            nodes, what, edges = read_dgl(path)
+            return graph(nodes, edges, what)
+        if (edges_file := _edges_beside(path)) is not None:
+            return _with_table(edges_file, path, graph)
+        _refuse_folder_of_files(path)
+        return read_folder(path, split, settings, schema)
+    ending = path.suffix.lower()
+    if ending in graph_files.KINDS:
+        nodes, ends = graph_files.read_graph_file(path)
+        return graph(nodes, lambda _: Edges(ends, {}), path.name)
+    if ending == annotated.ENDING:
+        nodes, ends, x, names = annotated.read_annotated(path)
+        return _joined(graph(nodes, lambda _: Edges(ends, {}), f"{path.name}: obs"), x, names)
+    if ending in EDGE_ENDINGS:
+        return _with_table(path, path.parent, graph)
+    hint = for_ending(ending)
+    raise DatasetError(f"this is no kind of file that is read{f' ({hint})' if hint else ''}; give {EXPECTED}")
+
+
+def _edges_beside(folder: Path) -> Path | None:
+    """The only list of edges in a folder that has a table of nodes, and none of edges."""
+    if not table_files(folder, "nodes") or table_files(folder, "edges"):
+        return None
+    endings = set(EDGE_ENDINGS) - {".txt"}
+    found = [file for file in folder.iterdir() if file.suffix.lower() in endings and file.is_file()]
+    return found[0] if len(found) == 1 else None
+
+
+def _refuse_folder_of_files(folder: Path) -> None:
+    """Raise DatasetError for a folder without tables that holds files which are read by their own paths."""
+    try:
+        find_table(folder, "nodes")
+    except DatasetError as error:
+        found = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _FILES and file.is_file())
+        if found:
+            raise DatasetError(
+                f"the folder holds no table of nodes, but {listed(found)}: give the path of the graph's file itself"
+            ) from error
+
+
+def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
+    try:
+        nodes_file = find_table(folder, "nodes")
+    except DatasetError as error:
+        raise DatasetError(
+            f"{edges_file.name} holds edges alone, and labels are needed: put a table nodes.csv (id, label, ...) into "
+            f"its folder, which has {listed(sorted(os.listdir(folder)))}"
+        ) from error
+    table = open_table(nodes_file)
+    edges = partial(edge_files.read_edges, edges_file)
+    return graph(table.read(), edges, table.name, headings=table.columns)
+
+
+def _joined(graph: OwnGraph, x: Tensor | None, names: tuple[str, ...] | None) -> OwnGraph:
+    """The graph with further features [N, F] behind those of its table."""
+    if x is None:
+        return graph
+    if graph.x is None:
+        return graph._replace(x=x, feature_names=names)
+    further = names or tuple(f"X[{place}]" for place in range(x.size(1)))
+    return graph._replace(
+        x=torch.cat([graph.x, x], dim=1),
+        feature_names=(*(graph.feature_names or ()), *further),
+        table_digest=tensor_digest((graph.table_digest or "").encode(), x),
+    )
