@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -19,6 +20,7 @@ from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.schema import Scaling
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
+from spx.datasets.types import Task as TaskName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import ExpanderKind, build_expander
@@ -44,12 +46,15 @@ class GraphData(L.LightningDataModule):
         undirected: own graphs: add each edge's reverse.
         shares: own graphs without a split: of training, validation and test; `split` numbers the draw.
         stratify: own graphs without a split: draw each class by these shares.
-        metric: own graphs: "accuracy" or "roc_auc"; default: accuracy, for several labels roc_auc.
+        metric: own graphs: "accuracy", "balanced_accuracy", "f1_macro", "average_precision" or "roc_auc"; default:
+            accuracy, for several labels roc_auc.
         categorical: own graphs from tables: feature columns of numbers that name categories.
         missing: own graphs from tables: words that stand for a missing value, beside the empty cell; default: NA, N/A,
             NaN, null, None, - and ?.
         scaling: own graphs from tables: of numbers, by the training nodes' mean and deviation: "standard", "log" (of
             their logarithm), or "none".
+        task: own graphs: "multiclass" or "multilabel"; default: as the labels are, where columns of 0 and 1 of which
+            each node has exactly one are classes.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -73,6 +78,7 @@ class GraphData(L.LightningDataModule):
         missing: list[str] | None = None,
         scaling: Scaling = "standard",
         expander_seed: int | None = None,
+        task: TaskName | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -87,7 +93,9 @@ class GraphData(L.LightningDataModule):
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         words = DEFAULT_MISSING if missing is None else tuple(missing)
-        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, tuple(categorical or ()), words, scaling)
+        codes = tuple(categorical or ())
+        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, codes, words, scaling, task)
+        self._split_said = False
         self.schema: dict[str, Any] | None = None
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
@@ -100,9 +108,19 @@ class GraphData(L.LightningDataModule):
         return {name: _plain(getattr(self, name)) for name in self.METHOD_SETTINGS}
 
     def setup(self, stage: str) -> None:
-        """Note what the data are before any work starts."""
+        """Note what the data are before any work starts, and say what the split is."""
         if stage == "fit":
             _ = self.data_fingerprint
+        if not self._split_said:
+            rank_zero_info(f"Split: {self.split_text}")
+            self._split_said = True
+
+    @property
+    def split_text(self) -> str:
+        """How many nodes each part of the split has, and where it is from."""
+        dataset = self.dataset
+        sizes = ", ".join(f"{part} {nodes.numel():,}" for part, nodes in dataset.split._asdict().items())
+        return f"{sizes}; {dataset.split_origin}" if dataset.split_origin else sizes
 
     def state_dict(self) -> dict[str, Any]:
         """What the data are, as plain values: `spx.data.unchanged` compares them with those at hand."""

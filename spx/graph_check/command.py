@@ -114,7 +114,7 @@ def _print_facts(data, configs: Path, console: Console, json_file: str | None) -
         "nodes per class": f"{classes}{rest}; {unlabelled:,} without a label",
         "largest class": f"{counts.max().item() / max(1, labelled):.1%} of the labels",
         "same-class edges": "-" if edges.homophily is None else f"{edges.homophily:.1%} (homophily)",
-        "split": ", ".join(f"{name} {nodes.numel():,}" for name, nodes in dataset.split._asdict().items()),
+        "split": data.split_text,
         "attention edges": f"{total:,} (each node adds {2 * degree + 1}: {2 * degree} of the expander, 1 self-loop)",
     }
     table = Table(show_header=False, title=data.dataset_name, title_justify="left")

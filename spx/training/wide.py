@@ -2,7 +2,7 @@
 
 from spx.nn.gcn import GCN
 from spx.nn.network import GraphTransformer
-from spx.nn.objectives import TaskName
+from spx.nn.objectives import ClassWeights, TaskName
 from spx.nn.settings import BASELINE, WIDE, GCNSettings, LayerName, NormName, TransformerSettings
 from spx.training.task import NodeTask, ScheduleName
 
@@ -32,11 +32,12 @@ class Spexphormer(NodeTask):
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
         logit_adjustment: whether predictions are for the class frequencies of the validation nodes; see `NodeTask`.
+        class_weights: "balanced" for rare classes that count as much as common ones; see `NodeTask`.
         num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
             command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc".
+        metric: that is judged by (`spx.datasets.types.Metric`).
 
     Example:
         >>> from spx.data import ResampledGraphData
@@ -63,6 +64,7 @@ class Spexphormer(NodeTask):
         warmup_epochs: int = 5,
         lr_schedule: ScheduleName = "cosine",
         logit_adjustment: bool = False,
+        class_weights: ClassWeights | None = None,
         *,
         num_features: int,
         num_outputs: int,
@@ -83,7 +85,8 @@ class Spexphormer(NodeTask):
         )
         network = GraphTransformer(num_features, num_outputs, settings)
         super().__init__(
-            network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment
+            *(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule),
+            *(logit_adjustment, class_weights),
         )
         self.save_hyperparameters()
 
@@ -106,11 +109,12 @@ class GCNBaseline(NodeTask):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
+        class_weights: "balanced" for rare classes that count as much as common ones; see `NodeTask`.
         num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
             command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc".
+        metric: that is judged by (`spx.datasets.types.Metric`).
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class GCNBaseline(NodeTask):
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
+        class_weights: ClassWeights | None = None,
         *,
         num_features: int,
         num_outputs: int,
@@ -130,5 +135,7 @@ class GCNBaseline(NodeTask):
     ):
         settings = GCNSettings(width=width, num_layers=num_layers, dropout=dropout, residual=residual)
         network = GCN(num_features, num_outputs, settings)
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        super().__init__(
+            network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, class_weights=class_weights
+        )
         self.save_hyperparameters()

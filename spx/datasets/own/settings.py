@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.schema import SCALINGS, Scaling
 from spx.datasets.splits import Shares
-from spx.datasets.types import Metric
+from spx.datasets.types import Metric, Task
 from spx.errors import DatasetError
 
 DEFAULT_SHARES: Shares = (0.6, 0.2, 0.2)
@@ -18,10 +18,11 @@ class OwnSettings:
     undirected   add the reverse of each edge
     shares       of train, validation and test, where the files hold no split; `split` numbers the draw
     stratify     draw each class by these shares, where the files hold no split
-    metric       "accuracy" or "roc_auc"; None: accuracy, for several labels roc_auc
+    metric       one of `Metric`; None: accuracy, for several labels roc_auc
     categorical  feature columns of numbers that name categories; columns of text always do
     missing      words in tables that stand for a missing value, beside the empty cell; in any case
     scaling      of the numbers in tables: "standard", "log" or "none" (`spx.datasets.own.schema`)
+    task         "multiclass" or "multilabel", for columns of 0 and 1 of which each node has one; None: multiclass
     """
 
     undirected: bool = False
@@ -31,6 +32,7 @@ class OwnSettings:
     categorical: tuple[str, ...] = ()
     missing: tuple[str, ...] = DEFAULT_MISSING
     scaling: Scaling = "standard"
+    task: Task | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in SCALINGS:

@@ -14,12 +14,19 @@ from torch import Tensor
 from spx.dataset_names import FEATURES_FILE
 from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.graph import OwnGraph
-from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
+from spx.datasets.own.labels import (
+    Labels,
+    class_labels,
+    classes_from_numbers,
+    classes_from_text,
+    classes_or_labels,
+    several_labels,
+)
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
 from spx.datasets.own.schema import OtherColumn, Schema, fit_features
 from spx.datasets.own.settings import OwnSettings
-from spx.datasets.own.split import choose_split
+from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.split_columns import SPLIT, find_masks, masks_of
 from spx.datasets.own.table_file import find_table, nameless_column, read_table
 from spx.errors import DatasetError
@@ -53,9 +60,10 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     ids = _node_ids(nodes[ID], what)  # before: a node may be called NA
     nodes, words = without_missing(nodes, settings.missing)
     several = [name for name in nodes.columns if name.startswith(f"{LABEL}:")]
-    labels = _labels(nodes, several, what)
+    labels = classes_or_labels(_labels(nodes, several, what), settings.task, f"{what}: the labels")
     mask_columns = find_masks(nodes.columns)
-    split = choose_split(masks_of(nodes, mask_columns, what), labels, number, settings)
+    masks = masks_of(nodes, mask_columns, what)
+    split, origin = (choose(masks, labels, number, settings) for choose in (choose_split, split_origin))
     columns = nodes.drop(ID, LABEL, SPLIT, *several, *mask_columns, strict=False)
     _say_missing({name: words[name] for name in (LABEL, *several, SPLIT) if name in words}, what)
     others = _others(all_names, nodes, several, mask_columns)
@@ -66,7 +74,8 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
         x = mapped_features(features_file, len(ids))
         features_path, found = os.path.abspath(features_file), Schema((), others).to_json()
         edges = _edges(edges_file, ids)
-        return OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
+        graph = OwnGraph(edges, labels, x, None, ids, features_file=features_path, split=split, schema=found)
+        return graph._replace(split_origin=origin)
     if schema is not None:
         features = Schema.from_json(schema).apply(columns, what)
     else:
@@ -77,7 +86,11 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     del columns
     x, names, digest = features or (None, None, None)
     return OwnGraph(
-        *(_edges(edges_file, ids), labels, x, None, ids, names), split=split, schema=dict(schema), table_digest=digest
+        *(_edges(edges_file, ids), labels, x, None, ids, names),
+        split=split,
+        schema=dict(schema),
+        table_digest=digest,
+        split_origin=origin,
     )
 
 
