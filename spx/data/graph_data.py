@@ -23,7 +23,7 @@ from spx.datasets.types import Metric as MetricName
 from spx.datasets.types import Task as TaskName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
-from spx.graph.expander import ExpanderKind, build_expander
+from spx.graph.expander import EXPANDER_DEGREE, ExpanderKind, build_expander
 
 
 class GraphData(L.LightningDataModule):
@@ -67,7 +67,7 @@ class GraphData(L.LightningDataModule):
         protocol: str = "public",
         split: int = 0,
         seed: int = 0,
-        expander_degree: int = 15,
+        expander_degree: int = EXPANDER_DEGREE,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
         undirected: bool = False,
@@ -112,15 +112,8 @@ class GraphData(L.LightningDataModule):
         if stage == "fit":
             _ = self.data_fingerprint
         if not self._split_said:
-            rank_zero_info(f"Split: {self.split_text}")
+            rank_zero_info(f"Split: {self.dataset.split_text}")
             self._split_said = True
-
-    @property
-    def split_text(self) -> str:
-        """How many nodes each part of the split has, and where it is from."""
-        dataset = self.dataset
-        sizes = ", ".join(f"{part} {nodes.numel():,}" for part, nodes in dataset.split._asdict().items())
-        return f"{sizes}; {dataset.split_origin}" if dataset.split_origin else sizes
 
     def state_dict(self) -> dict[str, Any]:
         """What the data are, as plain values: `spx.data.unchanged` compares them with those at hand."""

@@ -75,5 +75,11 @@ class NodeDataset(NamedTuple):
         return self.x.size(0)
 
     @property
+    def split_text(self) -> str:
+        """How many nodes each part of the split has, and where it is from."""
+        sizes = ", ".join(f"{part} {nodes.numel():,}" for part, nodes in self.split._asdict().items())
+        return f"{sizes}; {self.split_origin}" if self.split_origin else sizes
+
+    @property
     def num_features(self) -> int:
         return self.x.size(1)

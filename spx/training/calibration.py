@@ -102,13 +102,13 @@ def calibrate(trainer: Trainer, model: LightningModule, data: LightningDataModul
         ArtifactError: the checkpoint can't be read.
         ConfigError: it can't be written, or no validation batch is left (`limit_val_batches`).
     """
+    if not trainer.limit_val_batches:
+        raise ConfigError("A temperature is fitted on validation nodes, and limit_val_batches leaves none. Raise it.")
     model.calibration_nodes = nodes = CalibrationNodes()
     try:
         trainer.validate(model, datamodule=data, ckpt_path=checkpoint, verbose=False)
     finally:
         model.calibration_nodes = None
-    if nodes.found is None:
-        raise ConfigError("A temperature is fitted on validation nodes, and limit_val_batches leaves none. Raise it.")
     if trainer.is_global_zero:
         content = {**read_checkpoint(checkpoint), KEY: nodes.found._asdict()}
         trainer.strategy.checkpoint_io.save_checkpoint(content, checkpoint)

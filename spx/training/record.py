@@ -133,6 +133,8 @@ class RunRecord(Callback):
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
             "seconds": self._seconds(),
             "seconds_per_epoch": _typical(self._epoch_seconds),
+            "fastest_epoch": min(self._epoch_seconds[1:] or self._epoch_seconds, default=None),
+            "slowest_epoch": max(self._epoch_seconds[1:] or self._epoch_seconds, default=None),
             "resampling_seconds": _typical(self._resampling_seconds),
             "attention_edges": round(edges),
             "augmented_edges": data.augmented_edges,

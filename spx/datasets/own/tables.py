@@ -22,6 +22,7 @@ from spx.datasets.own.labels import (
     classes_or_labels,
     several_labels,
 )
+from spx.datasets.own.lookup import rows_of
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
 from spx.datasets.own.schema import OtherColumn, Schema, fit_features
@@ -262,8 +263,7 @@ def _rows(column: "polars.Series", ids: "polars.Series", what: str) -> "polars.S
     empty = column.null_count()
     if empty:
         raise DatasetError(f"{what} is empty in {empty} of {len(column)} rows: name both ends of each edge")
-    keys = _as_ids(column, what).cast(ids.dtype, strict=False).rename(ID).to_frame()
-    rows = keys.join(ids.to_frame().with_row_index("row"), on=ID, how="left", maintain_order="left")["row"]
+    rows = rows_of(_as_ids(column, what).cast(ids.dtype, strict=False), ids)
     unknown = column.filter(rows.is_null())
     if len(unknown):
         raise DatasetError(
