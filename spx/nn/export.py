@@ -145,7 +145,8 @@ def read_config(folder: str | Path) -> NetworkConfig:
             f"{path} has format version {str(content.get('format_version'))[:20]}; this program reads version "
             f"{FORMAT_VERSION}. {_MEND}"
         )
-    content = {"schema": None, "temperature": 1.0, **content}  # older exports have none
+    for name, value in (("schema", None), ("temperature", 1.0)):
+        content.setdefault(name, value)  # older exports have none
     if problem := _problem(content):
         raise ArtifactError(f"{path} can't be used: {problem}. {_MEND}")
     return NetworkConfig(**{**content, "class_names": tuple(content["class_names"])})
