@@ -23,6 +23,7 @@ from spx.saved_places import FOLDERS, is_inside
 from spx.torch_files import read_checkpoint
 from spx.training import NodeTask
 from spx.training.board import Board
+from spx.training.calibration import calibrate
 from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
 from spx.training.compiling import CompiledLayers
 from spx.training.handover import ScoreHandover
@@ -111,6 +112,13 @@ class SpxCLI(LightningCLI):
         )
         parser.add_argument(
             "--then_test", type=bool, default=False, help="After fit, test the best checkpoint in the same run."
+        )
+        parser.add_argument(
+            "--calibrate",
+            type=bool,
+            default=False,
+            help="After fit, fit one temperature on the validation nodes, which tests, predictions and exports of the "
+            "best checkpoint then have.",
         )
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ScoreHandover, "handover")
@@ -236,9 +244,11 @@ class SpxCLI(LightningCLI):
             raise ConfigError(f"{folder} holds a run already. Leave --version out, or give a number that is free.")
 
     def after_fit(self) -> None:
-        """Test the best checkpoint if that is asked for; after a trial run, the network as it is."""
+        """Calibrate and test the best checkpoint if that is asked for; after a trial run, test the network as it is."""
+        best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
+        if self.settings.calibrate and best is not None:
+            calibrate(self.trainer, self.model, self.datamodule, best)
         if self.settings.then_test:
-            best = None if self.trainer.fast_dev_run else best_checkpoint(self.trainer).best_model_path
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
 
 

@@ -9,6 +9,7 @@ PLACES = {
     "analyze": "spx.score_study.command:analyze_main",
     "check": "spx.graph_check.command:check_main",
     "export": "spx.inference.command:export_main",
+    "advise": "spx.inference.advice:advise_main",
 }
 """Commands that aren't LightningCLI's: module and function, imported when called for."""
 
@@ -22,6 +23,7 @@ SENTENCES = {
     "test": "Judges a checkpoint on the test nodes.",
     "predict": "Writes the predictions of a finished run as a table.",
     "export": "Writes the network of a finished run for use without Lightning.",
+    "advise": "Compares a finished run with baselines and says what to try next.",
     "analyze": "Trains single-head networks and reports what they attend to.",
     "results": "Rewrites the tables of docs/results.md from finished studies.",
 }

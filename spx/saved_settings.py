@@ -20,7 +20,8 @@ from spx.saved_places import FOLDERS, Refused, check_file_name, check_inside, ch
 from spx.saved_state import check_state
 from spx.signatures import is_default, is_plain_type, parameters_of, spellings
 
-PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "ckpt_path", "return_predictions")
+PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "calibrate", "ckpt_path")
+PLAIN += ("return_predictions",)
 """Settings of the command that are a word or a number; the first ones are given anew by `spx resume`."""
 
 FILE_NAMES = ("filename",)

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -19,9 +20,10 @@ from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import Metric as MetricName
+from spx.datasets.types import Task as TaskName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
-from spx.graph.expander import ExpanderKind, build_expander
+from spx.graph.expander import EXPANDER_DEGREE, ExpanderKind, build_expander
 
 
 class GraphData(L.LightningDataModule):
@@ -45,7 +47,8 @@ class GraphData(L.LightningDataModule):
         undirected: own graphs: add each edge's reverse.
         shares: own graphs without a split: of training, validation and test; `split` numbers the draw.
         stratify: own graphs without a split: draw each class by these shares.
-        metric: own graphs: "accuracy" or "roc_auc"; default: accuracy, for several labels roc_auc.
+        metric: own graphs: "accuracy", "balanced_accuracy", "f1_macro", "average_precision" or "roc_auc"; default:
+            accuracy, for several labels roc_auc.
         categorical: own graphs from tables: feature columns of numbers that name categories.
         missing: own graphs from tables: words that stand for a missing value, beside the empty cell; default: NA, N/A,
             NaN, null, None, - and ?.
@@ -53,6 +56,8 @@ class GraphData(L.LightningDataModule):
             their logarithm), or "none".
         columns: own graphs from tables: what the columns are called that are no features: id, label, split, source,
             target. Default: these names, in any case, and other usual ones.
+        task: own graphs: "multiclass" or "multilabel"; default: as the labels are, where columns of 0 and 1 of which
+            each node has exactly one are classes.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -65,7 +70,7 @@ class GraphData(L.LightningDataModule):
         protocol: str = "public",
         split: int = 0,
         seed: int = 0,
-        expander_degree: int = 15,
+        expander_degree: int = EXPANDER_DEGREE,
         expander: ExpanderKind = "hamiltonian",
         self_loops: bool = True,
         undirected: bool = False,
@@ -78,6 +83,7 @@ class GraphData(L.LightningDataModule):
         expander_seed: int | None = None,
         hide_test: bool = False,
         columns: dict[str, str] | None = None,
+        task: TaskName | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -92,8 +98,11 @@ class GraphData(L.LightningDataModule):
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         words = DEFAULT_MISSING if missing is None else tuple(missing)
-        names = tuple(categorical or ())
-        self.own = OwnSettings(undirected, tuple(shares), stratify, metric, names, words, scaling, columns or None)
+        codes = tuple(categorical or ())
+        self.own = OwnSettings(
+            undirected, tuple(shares), stratify, metric, codes, words, scaling, columns or None, task
+        )
+        self._split_said = False
         self.schema: dict[str, Any] | None = None
         self.hide_test = hide_test
         self.source, self.dataset_name = dataset, run_name(dataset)
@@ -107,9 +116,12 @@ class GraphData(L.LightningDataModule):
         return {name: _plain(getattr(self, name)) for name in self.METHOD_SETTINGS}
 
     def setup(self, stage: str) -> None:
-        """Note what the data are before any work starts."""
+        """Note what the data are before any work starts, and say what the split is."""
         if stage == "fit":
             _ = self.data_fingerprint
+        if not self._split_said:
+            rank_zero_info(f"Split: {self.dataset.split_text}")
+            self._split_said = True
 
     def state_dict(self) -> dict[str, Any]:
         """What the data are, as plain values: `spx.data.unchanged` compares them with those at hand."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from spx.datasets.types import NodeDataset, Split
+from spx.datasets.types import RANKED, NodeDataset, Split
 from spx.errors import DatasetError
 
 _MEND = "The raw files are damaged or of another version: delete them and load again"
@@ -120,12 +120,13 @@ def _check_part(what: str, nodes: Tensor, dataset: NodeDataset, mend: str) -> No
 
 
 def _check_metric(dataset: NodeDataset) -> None:
-    """Refuse a part over which the metric is undefined: ROC-AUC ranks the nodes of a class before those without it.
+    """Refuse a part over which the metric is undefined: rankings put nodes of a class before those without it.
 
     Of several labels those that have no such two kinds of nodes are left out of the mean, which is said.
     """
-    if dataset.metric != "roc_auc":
+    if dataset.metric not in RANKED:
         return
+    metric = "ROC-AUC" if dataset.metric == "roc_auc" else "Average precision"
     names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
     multilabel = dataset.task == "multilabel"
     for part, nodes in dataset.split._asdict().items():
@@ -134,15 +135,15 @@ def _check_metric(dataset: NodeDataset) -> None:
         if not bool(defined.any()):
             held = "each label is the same for all of them" if multilabel else f"all are of class {names[int(y[0])]!r}"
             raise DatasetError(
-                f"ROC-AUC is undefined over the {nodes.numel()} nodes of the {part} split: {held}. Choose another "
+                f"{metric} is undefined over the {nodes.numel()} nodes of the {part} split: {held}. Choose another "
                 "split (--data.split, --data.shares, or the files' own)"
                 + ("" if multilabel else ", or the metric accuracy")
             )
         if multilabel and part != "train" and not bool(defined.all()):
             left_out = [name for name, kept in zip(names, defined.tolist(), strict=True) if not kept]
             logger.warning(
-                "dataset %s: ROC-AUC of the %s split is the mean over %d of %d labels; its nodes are all alike in %s",
-                *(repr(dataset.name), part, int(defined.sum()), len(names), ", ".join(left_out[:SHOWN_LABELS])),
+                "dataset %s: %s of the %s split is the mean over %d of %d labels; its nodes are all alike in %s",
+                *(repr(dataset.name), metric, part, int(defined.sum()), len(names), ", ".join(left_out[:SHOWN_LABELS])),
             )
 
 

@@ -63,6 +63,7 @@ def load_dataset(
         num_classes=_num_classes(graph.y, spec.task),
         task=spec.task,
         metric=spec.metric,
+        split_origin=rule.origin(split),
     )
     check_dataset(dataset)
     return dataset

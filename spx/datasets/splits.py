@@ -114,6 +114,15 @@ class SplitRule:
             return balanced_split(graph.y, self.shares[0], self.shares[1], self.seed + index)
         return random_split(_labelled(graph.y), self.shares, self.seed + index)
 
+    def origin(self, index: int) -> str:
+        """Where split number `index` is from, in words."""
+        if self.kind == "fixed":
+            several = self.num is not None and self.num > 1
+            return "given with the data" + (f", number {index} of {self.num} (from 0)" if several else "")
+        shares, seed = ", ".join(f"{share:.4g}" for share in self.shares), self.seed + index
+        equal = "as many training nodes of each class" if self.kind == "balanced" else "over all labelled nodes"
+        return f"drawn at random, {equal}, shares {shares}, seed {seed}"
+
 
 def _fixed_split(graph: GraphTensors, index: int) -> Split:
     masks = (graph.train_mask, graph.val_mask, graph.test_mask)

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     import polars
 
 Task = Literal["multiclass", "multilabel"]
-Metric = Literal["accuracy", "roc_auc"]
+Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "average_precision", "roc_auc"]
+RANKED: tuple[Metric, ...] = ("average_precision", "roc_auc")
+"""Metrics of how nodes are ranked by a probability, which need nodes of both kinds; the others are of predictions."""
 
 
 class Split(NamedTuple):
@@ -47,6 +49,7 @@ class NodeDataset(NamedTuple):
     features_file  that x is the map of; None: x is in memory, or a published dataset's
     schema       what the columns of a user's table are, in plain values (`spx.datasets.own.schema`); None: no table
     table_digest  of that table's values, before they are filled and scaled; x may be any such table's
+    split_origin  where the split is from, in words: given, or drawn with which shares and seed
     """
 
     name: str
@@ -65,6 +68,7 @@ class NodeDataset(NamedTuple):
     features_file: str | None = None
     schema: dict[str, Any] | None = None
     table_digest: str | None = None
+    split_origin: str = ""
 
     @property
     def num_nodes(self) -> int:
@@ -75,6 +79,12 @@ class NodeDataset(NamedTuple):
         y = self.y.clone()
         y[self.split.test] = -1
         return self._replace(y=y, split=self.split._replace(test=self.split.test[:0]))
+
+    @property
+    def split_text(self) -> str:
+        """How many nodes each part of the split has, and where it is from."""
+        sizes = ", ".join(f"{part} {nodes.numel():,}" for part, nodes in self.split._asdict().items())
+        return f"{sizes}; {self.split_origin}" if self.split_origin else sizes
 
     @property
     def num_features(self) -> int:

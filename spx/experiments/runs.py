@@ -127,6 +127,13 @@ def predict_run(folder: Path, path: Path) -> Path:
     return path
 
 
+def advise_on(folder: Path) -> None:
+    """Say how the run stands against baselines and what to try next, in a process of its own. A failure is its own
+    line, and no failure of the study."""
+    print(f"\n$ spx {shlex.join(['advise', str(folder)])}", flush=True)
+    run_process(["advise", str(folder)])
+
+
 def fit_arguments(study: Study, stage: Stage, seed: int, split: int, scores: Path | None, folder: Path) -> list[str]:
     """Arguments of `spx` for one run in `folder`; the user's own come last and win."""
     arguments = ["fit"]

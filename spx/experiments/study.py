@@ -10,12 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from spx.arguments import CommandParser
+from spx.dataset_names import is_path
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, Plan, Stage, Study, make_plan
 from spx.experiments.report import print_report
 from spx.experiments.runs import (
     PREDICTIONS_FILE,
     StageError,
+    advise_on,
     predict_run,
     reusable_runs,
     run_stage,
@@ -60,6 +62,8 @@ def run_study(
     if predictions:
         summary["predictions"] = str(predict_run(Path(runs[-1].wide["folder"]), study.folder / PREDICTIONS_FILE))
     print_report(summary, runs, write_summary(study, summary), console)
+    if predictions and is_path(study.dataset):  # `make mine`, of a graph that nobody has figures of
+        advise_on(Path(runs[-1].wide["folder"]))
     return summary
 
 

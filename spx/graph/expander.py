@@ -15,6 +15,8 @@ from spx.errors import ConfigError
 
 ExpanderKind = Literal["hamiltonian", "permutation"]
 
+EXPANDER_DEGREE = 15
+"""D where nothing else is asked for."""
 ALL_PAIRS_NODES = 10  # up to this size the expander is the complete graph
 SPECTRAL_CHECK_NODES = 100_000  # above this size the gap is trusted (Friedman's theorem)
 MAX_DRAWS = 100

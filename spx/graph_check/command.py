@@ -1,10 +1,11 @@
 """`spx check PATH`: read a graph, say what it holds, and what training on it will take on this machine."""
 
 import argparse
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -16,15 +17,23 @@ from spx.dataset_names import OWN, is_path
 from spx.errors import ConfigError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.files import reason, write_json
-from spx.graph_check.full_settings import full_settings
+from spx.graph_check.phases import Phases
 from spx.graph_check.plus_rule import MOST_TRAINING_NODES, recipe_for
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from spx.graph_check.columns import ColumnLine
+    from spx.graph_check.facts import EdgeFacts, FeatureFacts
+    from spx.graph_check.reading import CheckedGraph
+    from spx.graph_check.trial import StageEstimate
 
 PLUS = "plus"
 SHOWN_CLASSES = 12
 SHOWN_DOUBTS = 10
+MAJORITY = 0.8
+"""Share of the largest class from which accuracy says little."""
+NUM_FACT_PHASES, MOST_TRIALS = 3, 4
 
 
 def check_main(argv: Sequence[str] | None = None) -> None:
@@ -40,13 +49,16 @@ def check_main(argv: Sequence[str] | None = None) -> None:
             f"There are no configurations to try, neither in {configs} nor in {configs.parent / BASE}. "
             "Give --configs_dir, or leave the trial out: --facts."
         )
-    extra = shlex.split(settings.extra)
-    for_data = _data_arguments(extra)
-    data = _data(["--data.dataset", settings.dataset, "--data.data_dir", settings.data_dir, *for_data])
-    console = Console()
-    num_edges = _print_facts(data, configs, console, settings.json)
+    for_data, console = _data_arguments(shlex.split(settings.extra)), Console()
+    with Phases(NUM_FACT_PHASES) as phases:
+        phases.next("Reading the graph")
+        from spx.graph_check.reading import read_graph  # brings torch: no moment either
+
+        graph = read_graph(settings.dataset, settings.data_dir, for_data)
+        facts = _facts(graph, configs, phases)
+    num_edges = _print_facts(graph, facts, configs, console, settings.json)
     if not settings.facts:
-        _print_estimate(data, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
+        _print_estimate(graph, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,32 +83,33 @@ def _data_arguments(extra: list[str]) -> list[str]:
     return kept
 
 
-def _data(arguments: list[str]):
-    from jsonargparse import ArgumentParser
-
-    from spx.data import AugmentedGraphData
-
-    parser = ArgumentParser(prog="spx check", exit_on_error=False)
-    parser.add_class_arguments(AugmentedGraphData, "data", fail_untyped=False)
-    try:
-        return parser.instantiate_classes(parser.parse_args(arguments)).data
-    except Exception as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"--extra can't be used: {str(error).splitlines()[0]}") from error
+class _Facts(NamedTuple):
+    edges: "EdgeFacts"
+    features: "FeatureFacts"
+    counts: "Tensor"
+    unlabelled: int
+    degree: int
+    attention_edges: int
 
 
-def _print_facts(data, configs: Path, console: Console, json_file: str | None) -> int:
-    """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
-    from spx.graph_check.columns import column_lines
+def _facts(graph: "CheckedGraph", configs: Path, phases: Phases) -> _Facts:
     from spx.graph_check.facts import attention_edges, class_counts, edge_facts, feature_facts
 
-    dataset = data.dataset
-    edges, features = edge_facts(dataset), feature_facts(dataset.x)
-    counts, unlabelled = class_counts(dataset)
-    names = dataset.class_names or [str(number) for number in range(dataset.num_classes)]
-    degree = _estimator_settings(configs).get("expander_degree", data.expander_degree)
+    dataset = graph.dataset
+    phases.next("Counting edges and components")
+    edges = edge_facts(dataset)
+    phases.next("Looking at features and classes")
+    degree = _estimator_settings(configs).get("expander_degree", graph.expander_degree)
     total = attention_edges(edges.distinct, dataset.num_nodes, degree)
+    return _Facts(edges, feature_facts(dataset.x), *class_counts(dataset), degree, total)
+
+
+def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: Console, json_file: str | None) -> int:
+    """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
+    from spx.graph_check.columns import column_lines
+
+    dataset, (edges, features, counts, unlabelled, degree, total) = graph.dataset, facts
+    names = dataset.class_names or [str(number) for number in range(dataset.num_classes)]
     low, median, mean, high = edges.degrees
     labelled = counts.sum().item()
     shown = sorted(zip(counts.tolist(), names, strict=True), key=lambda pair: -pair[0])
@@ -114,20 +127,20 @@ def _print_facts(data, configs: Path, console: Console, json_file: str | None) -
         "nodes per class": f"{classes}{rest}; {unlabelled:,} without a label",
         "largest class": f"{counts.max().item() / max(1, labelled):.1%} of the labels",
         "same-class edges": "-" if edges.homophily is None else f"{edges.homophily:.1%} (homophily)",
-        "split": ", ".join(f"{name} {nodes.numel():,}" for name, nodes in dataset.split._asdict().items()),
+        "split": dataset.split_text,
         "attention edges": f"{total:,} (each node adds {2 * degree + 1}: {2 * degree} of the expander, 1 self-loop)",
     }
-    table = Table(show_header=False, title=data.dataset_name, title_justify="left")
+    table = Table(show_header=False, title=graph.name, title_justify="left")
     for name, text in rows.items():
         table.add_row(name, text)
     console.print(table)
     columns = [] if dataset.schema is None else column_lines(dataset.schema)
     _print_columns(columns, console)
-    advice = [*_advice(edges, features, counts, data), *_doubts(columns), *_recipe(dataset, mean, configs)]
+    advice = [*_advice(edges, features, counts, graph), *_doubts(columns), *_recipe(dataset, mean, configs)]
     for line in advice:
         console.print(f"- {line}", soft_wrap=True, highlight=False, markup=False)
     if json_file is not None:
-        facts = {"dataset": data.dataset_name, "facts": rows, "columns": [line._asdict() for line in columns]}
+        facts = {"dataset": graph.name, "facts": rows, "columns": [line._asdict() for line in columns]}
         _write(Path(json_file), {**facts, "advice": advice, "schema": dataset.schema})
     return total
 
@@ -157,26 +170,24 @@ def _write(file: Path, content: dict) -> None:
 
 
 def _recipe(dataset, mean_degree: float, configs: Path) -> list[str]:
-    if not config_layers(configs, PLUS) or not config_layers(configs, WIDE):
+    num_training_nodes = dataset.split.train.numel()
+    if num_training_nodes > MOST_TRAINING_NODES or not all(config_layers(configs, kind) for kind in (PLUS, WIDE)):
         return []
+    from spx.graph_check.full_settings import full_settings  # brings Lightning
+
     settings, usual = (full_settings(configs, name) for name in (PLUS, WIDE))
     of_the_recipe = full_settings(configs.parent / BASE, PLUS)["model"]["init_args"].get("num_layers")
     most_k = max(usual["data"]["init_args"]["k"])
-    num_training_nodes = dataset.split.train.numel()
     recipe = recipe_for(dataset.num_features, num_training_nodes, mean_degree, most_k)
     model, k = settings["model"]["init_args"], settings["data"]["init_args"]["k"]
-    if (
-        num_training_nodes > MOST_TRAINING_NODES
-        or model["num_layers"] != of_the_recipe
-        or recipe == (model["layer"], model["dropout"], k[0])
-    ):
+    if model["num_layers"] != of_the_recipe or recipe == (model["layer"], model["dropout"], k[0]):
         return []
     return [f"For more accuracy (docs/results.md): CONFIG=plus EXTRA_WIDE='{recipe.arguments(of_the_recipe)}'."]
 
 
-def _advice(edges, features, counts, data) -> list[str]:
+def _advice(edges, features, counts, graph: "CheckedGraph") -> list[str]:
     lines = []
-    if edges.reciprocal < 1 and is_path(data.source):
+    if edges.reciprocal < 1 and is_path(graph.source):
         lines.append("Some edges run one way only. If yours have no direction: --data.undirected true.")
     if max(abs(features.low), abs(features.high)) > 1000:
         lines.append("Some features are large. Bring them to similar ranges, or training may not get off the ground.")
@@ -184,27 +195,45 @@ def _advice(edges, features, counts, data) -> list[str]:
         lines.append(f"{features.constant:,} feature columns hold one value only; they can be left out.")
     if counts.min() < 10:
         lines.append("A class has fewer than 10 nodes: its figures will say little.")
-    return lines
+    return [*lines, *_metric_advice(counts, graph)]
 
 
-def _print_estimate(data, num_edges: int, configs: Path, arguments: list[str], console: Console) -> None:
+def _metric_advice(counts, graph: "CheckedGraph") -> list[str]:
+    """Another metric than accuracy where one class has most of the nodes."""
+    share = counts.max().item() / max(1, counts.sum().item())
+    if graph.dataset.metric != "accuracy" or share <= MAJORITY:
+        return []
+    better = "average_precision" if len(counts) == 2 else "balanced_accuracy"
+    return [
+        f"The largest class has {share:.1%} of the labels, and so has the accuracy of always naming it. Choose the "
+        f"network by another metric, --data.metric {better} (or f1_macro{', roc_auc' if len(counts) == 2 else ''}), "
+        "and try --model.class_weights balanced."
+    ]
+
+
+def _print_estimate(
+    graph: "CheckedGraph", num_edges: int, configs: Path, arguments: list[str], console: Console
+) -> None:
+    from spx.graph_check.full_settings import full_settings
     from spx.graph_check.trial import available_memory_mb, core_nodes_that_fit, estimate_stages
 
-    dataset = data.dataset
+    dataset = graph.dataset
     console.print("\nTrying both stages for a few epochs ...", highlight=False)
-    stages = estimate_stages(dataset, data.source, num_edges, configs, arguments)
-    table = Table("stage", "peak memory", "s / epoch", "epochs", "in all")
+    with Phases(MOST_TRIALS) as phases:
+        stages = estimate_stages(dataset, graph.source, num_edges, configs, arguments, phases.next)
+    table = Table("stage", "peak memory", "s / epoch", "from", "to", "epochs", "in all")
     for column in table.columns[1:]:
         column.justify = "right"
     for number, stage in enumerate(stages, start=1):
         table.add_row(
             f"{number} {stage.stage}",
             f"{stage.peak_rss_mb / 1000:,.2f} GB",
-            f"{stage.seconds_per_epoch:,.2f}",
+            *(f"{seconds:,.2f}" for seconds in (stage.seconds_per_epoch, *stage.seconds_range)),
             f"{stage.epochs:,}",
             _duration(stage.seconds),
         )
     console.print(table)
+    console.print(_how_measured(stages), soft_wrap=True, highlight=False)
     available = available_memory_mb()
     settings = full_settings(configs, WIDE)
     core = core_nodes_that_fit(settings, dataset.num_nodes, dataset.num_features, stages[1].peak_rss_mb, available)
@@ -218,6 +247,18 @@ def _print_estimate(data, num_edges: int, configs: Path, arguments: list[str], c
         )
     advice = "all in one batch (--data.batch_size null)" if core is None else f"{core:,} (--data.batch_size {core})"
     console.print(f"Core nodes of a batch in stage 2, by that: {advice}", soft_wrap=True, highlight=False)
+
+
+def _how_measured(stages: "list[StageEstimate]") -> str:
+    """What the seconds are from, and whether the machine was busy meanwhile."""
+    sizes = stages[0].trial_nodes
+    where = f"on generated graphs of {sizes[0]:,} and {sizes[1]:,} nodes" if len(sizes) > 1 else "on the graph itself"
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    cores = os.cpu_count() or 1
+    text = f"Seconds are the median of trial epochs {where}, from the fastest to the slowest of them."
+    if busy > cores:
+        text += f" The machine is busy (a load of {busy:.1f} on {cores} cores): alone, a run is faster."
+    return text
 
 
 def _duration(seconds: float) -> str:

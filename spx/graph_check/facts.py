@@ -49,14 +49,13 @@ def edge_facts(dataset: NodeDataset) -> EdgeFacts:
     indptr, sources = distinct_edges(dataset.edge_index, num_nodes)
     rows = torch.repeat_interleave(indptr.diff(), output_size=sources.numel())
     self_loops = int((source == target).sum())
-    keys, reverse = rows * num_nodes + sources, sources.long() * num_nodes + rows
-    place = torch.searchsorted(keys, reverse).clamp_(max=max(0, keys.numel() - 1))
-    reciprocal = float((keys[place] == reverse).float().mean()) if keys.numel() else 1.0
+    sources = sources.long()
+    reciprocal = 2 * (1 - _num_pairs(rows, sources, num_nodes) / sources.numel()) if sources.numel() else 1.0
     matrix = csr_matrix(
-        (np.ones(sources.numel(), np.int8), sources.numpy(), indptr.numpy()), shape=(num_nodes, num_nodes)
+        (np.ones(sources.numel(), np.int8), sources.int().numpy(), indptr.int().numpy()), shape=(num_nodes, num_nodes)
     )
     touched = indptr.diff() > 0
-    touched[sources.long()] = True
+    touched[sources] = True
     degrees = indptr.diff()
     spread = degrees.double()
     return EdgeFacts(
@@ -68,8 +67,15 @@ def edge_facts(dataset: NodeDataset) -> EdgeFacts:
         isolated=int((~touched).sum()),
         components=int(connected_components(matrix, directed=True, connection="weak")[0]),
         degrees=(int(degrees.min()), float(spread.median()), float(spread.mean()), int(degrees.max())),
-        homophily=_homophily(dataset, rows, sources.long()),
+        homophily=_homophily(dataset, rows, sources),
     )
+
+
+def _num_pairs(rows: Tensor, sources: Tensor, num_nodes: int) -> int:
+    """How many pairs of nodes have an edge, in either direction."""
+    pairs = (torch.minimum(rows, sources) * num_nodes + torch.maximum(rows, sources)).numpy()
+    pairs.sort()  # several times as fast as torch's
+    return 1 + int((pairs[1:] != pairs[:-1]).sum())
 
 
 def _homophily(dataset: NodeDataset, rows: Tensor, sources: Tensor) -> float | None:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -29,19 +29,22 @@ from spx.run_folder import RECORD_FILE
 TRIAL_NODES = 40_000
 TRIAL_EDGES = 3_000_000  # attention edges of the larger trial, where that is fewer nodes
 TRIAL_EPOCHS = 6
-FIGURES = ("peak_rss_mb", "seconds_per_epoch")
+FIGURES = ("peak_rss_mb", "seconds_per_epoch", "fastest_epoch", "slowest_epoch")
 CORE_NODES = (200_000, 100_000, 50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200)
 
 
 @dataclass(frozen=True)
 class StageEstimate:
     """Of one stage: peak resident memory of its process in MB (10^6 bytes), seconds of an epoch with its draw and
-    validation, and the epochs that its configuration asks for."""
+    validation, the epochs that its configuration asks for, seconds of the fastest and the slowest epoch, and the sizes
+    of the graphs that were tried."""
 
     stage: str
     peak_rss_mb: float
     seconds_per_epoch: float
     epochs: int
+    seconds_range: tuple[float, float] = (0.0, 0.0)
+    trial_nodes: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -49,7 +52,12 @@ class StageEstimate:
 
 
 def estimate_stages(
-    dataset: NodeDataset, source: str, num_edges: int, configs: Path, arguments: Sequence[str] = ()
+    dataset: NodeDataset,
+    source: str,
+    num_edges: int,
+    configs: Path,
+    arguments: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[StageEstimate]:
     """Both stages on `dataset`, as the configurations in the folder `configs` train them.
 
@@ -59,6 +67,7 @@ def estimate_stages(
         num_edges: M, attention edges of its augmented graph.
         configs: folder of what differs for the dataset, `estimator.yaml` and `wide.yaml`; the base lies beside it.
         arguments: further arguments of `spx fit`, which hold for the trials of `dataset` itself.
+        say: is told what is tried now.
 
     Raises:
         DatasetError: a trial failed; with its last line.
@@ -67,13 +76,14 @@ def estimate_stages(
     largest = min(TRIAL_NODES, int(TRIAL_EDGES / max(1.0, num_edges / num_nodes)))
     with tempfile.TemporaryDirectory(prefix="spx-check-") as folder:
         if num_nodes <= max(largest, 1000):
-            return _stages(_trial(Path(folder), configs, source, arguments), configs)
-        small, large = (_generated_trial(dataset, size, Path(folder), configs) for size in (largest // 2, largest))
+            return _stages(_trial(Path(folder), configs, source, arguments, say=say), configs, (num_nodes,))
+        sizes = (largest // 2, largest)
+        small, large = (_generated_trial(dataset, size, Path(folder), configs, say) for size in sizes)
     figures = {
         stage: {name: _at(num_nodes, largest, small[stage][name], large[stage][name]) for name in FIGURES}
         for stage in (ESTIMATOR, WIDE)
     }
-    return _stages(figures, configs)
+    return _stages(figures, configs, sizes)
 
 
 def core_nodes_that_fit(
@@ -117,15 +127,20 @@ def _at(num_nodes: int, largest: int, small: float, large: float) -> float:
     return large + slope * (num_nodes - largest)
 
 
-def _stages(figures: dict[str, dict[str, float]], configs: Path) -> list[StageEstimate]:
+def _stages(figures: dict[str, dict[str, float]], configs: Path, sizes: tuple[int, ...]) -> list[StageEstimate]:
     epochs = {name: merged_settings(config_layers(configs, name)).get("trainer", {}) for name in figures}
     return [
-        StageEstimate(name, figure["peak_rss_mb"], figure["seconds_per_epoch"], epochs[name].get("max_epochs", 100))
+        StageEstimate(
+            *(name, figure["peak_rss_mb"], figure["seconds_per_epoch"], epochs[name].get("max_epochs", 100)),
+            *((figure["fastest_epoch"], figure["slowest_epoch"]), sizes),
+        )
         for name, figure in figures.items()
     ]
 
 
-def _generated_trial(dataset: NodeDataset, num_nodes: int, folder: Path, configs: Path) -> dict[str, dict[str, float]]:
+def _generated_trial(
+    dataset: NodeDataset, num_nodes: int, folder: Path, configs: Path, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
     """A trial on a generated graph, with as many batches as the dataset has: all its parts are in proportion."""
     path = folder / f"generated-{num_nodes}.npz"
     np.savez(path, **_generated(dataset, num_nodes))
@@ -133,7 +148,8 @@ def _generated_trial(dataset: NodeDataset, num_nodes: int, folder: Path, configs
     batches = {name: data.get(name) for name in ("batch_size", "eval_batch_size")}
     share = num_nodes / dataset.num_nodes
     scaled = [(f"--data.{name}", str(max(2, round(share * size)))) for name, size in batches.items() if size]
-    return _trial(folder, configs, str(path), (), [word for pair in scaled for word in pair])
+    words = [word for pair in scaled for word in pair]
+    return _trial(folder, configs, str(path), (), words, lambda text: say(f"{text}, on {num_nodes:,} generated nodes"))
 
 
 def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
@@ -161,11 +177,17 @@ def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
 
 
 def _trial(
-    folder: Path, configs: Path, source: str, arguments: Sequence[str], for_wide: Sequence[str] = ()
+    folder: Path,
+    configs: Path,
+    source: str,
+    arguments: Sequence[str],
+    for_wide: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
     """A few epochs of both stages; the figures of their `run.json`."""
     figures, runs = {}, folder / "runs"
     for stage in (ESTIMATOR, WIDE):
+        say(f"A few epochs of stage {stage}")
         files = [word for file in config_layers(configs, stage) for word in ("--config", str(file))]
         command = [sys.executable, "-m", "spx", "fit", *files]
         command += ["--data.dataset", source, "--runs_dir", str(runs), *arguments]

@@ -31,6 +31,7 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
         task=model.task,
         class_names=names,
         schema=data_state.get("schema"),
+        temperature=1.0 if model.calibration is None else model.calibration.temperature,
         made_from={"run": "/".join(files.folder.absolute().parts[-3:]), "checkpoint": Path(checkpoint).name, **origin},
     )
     save_network(output, model.network, config)

@@ -19,6 +19,7 @@ from spx.nn.export import NETWORKS, argument_types
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
 from spx.training import AttentionEstimator, Baseline, GCNBaseline, NodeTask, Spexphormer
+from spx.training.calibration import Calibration
 
 MODELS = {kind.__name__: kind for kind in (AttentionEstimator, Spexphormer, Baseline, GCNBaseline)}
 SIZES = frozenset(name for kind in NETWORKS.values() for name in argument_types(kind))
@@ -49,6 +50,7 @@ def build_model(files: RunFiles, checkpoint: str | Path = "best") -> Network:
         _check_size(kind, settings, content["state_dict"], path.stat().st_size)
         model = kind(**settings)
         model.load_state_dict(content["state_dict"])
+        model.calibration = Calibration.of_checkpoint(content)
     except Exception as error:  # whatever a file of another origin makes it raise
         lines = str(error).splitlines() or [type(error).__name__]
         raise ArtifactError(

@@ -24,7 +24,8 @@ from spx.inference.predictions import Predictions
 ROW_GROUP = 65_536
 """Rows that a Parquet file holds together."""
 
-VECTORS, MATRICES = ("node", "prediction", "probability"), {"probabilities": "p:", "spread": "spread:"}
+VECTORS = ("node", "prediction", "probability", "label", "part")
+MATRICES = {"probabilities": "p:", "spread": "spread:"}
 """Arrays of an .npz file: columns of the table, and how the columns of a matrix begin."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -169,8 +170,8 @@ class ParquetWriter(SpoolingWriter):
 
 
 class NpzWriter(SpoolingWriter):
-    """Arrays `node`, `prediction`, `probability` (not for several labels), `probabilities` and `spread` [N, C], and
-    `class_names`: numbers and fixed-width text, which are read without pickle."""
+    """Arrays `node`, `prediction`, `probability` (not for several labels), `label`, `part`, `probabilities` and
+    `spread` [N, C], and `class_names`: numbers and fixed-width text, which are read without pickle."""
 
     def _add(self, predictions: Predictions) -> None:
         super()._add(predictions)
@@ -197,9 +198,9 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _vector(name: str, table: pl.DataFrame) -> np.ndarray:
-    """A column: numbers as they are, text as fixed-width unicode."""
+    """A column: numbers as they are, text as fixed-width unicode, empty where it isn't known."""
     column = table[name]
-    return np.array(column.to_list(), dtype=str) if column.dtype == pl.String else column.to_numpy()
+    return np.array(column.fill_null("").to_list(), dtype=str) if column.dtype == pl.String else column.to_numpy()
 
 
 def _matrix(names: list[str], table: pl.DataFrame) -> np.ndarray:

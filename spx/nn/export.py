@@ -43,6 +43,7 @@ class NetworkConfig:
         made_from: where it comes from, as a person wants to know it: run, dataset, metric, ...
         schema: what the columns of the table were that it was trained on (`spx.datasets.own.schema`): how each is read,
             filled and scaled; None: it takes features as they are.
+        temperature: that the network's logits are divided by for calibrated probabilities; 1: it isn't calibrated.
         weights: fingerprint of the weights; `save_network` fills it in.
         format_version: of the files.
     """
@@ -53,6 +54,7 @@ class NetworkConfig:
     class_names: tuple[str, ...]
     made_from: dict[str, str] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
+    temperature: float = 1.0
     weights: str = ""
     format_version: int = FORMAT_VERSION
 
@@ -147,7 +149,8 @@ def read_config(folder: str | Path) -> NetworkConfig:
             f"{path} has format version {str(content.get('format_version'))[:20]}; this program reads version "
             f"{FORMAT_VERSION}. {_MEND}"
         )
-    content.setdefault("schema", None)  # older exports have none
+    for name, value in (("schema", None), ("temperature", 1.0)):
+        content.setdefault(name, value)  # older exports have none
     if problem := _problem(content):
         raise ArtifactError(f"{path} can't be used: {problem}. {_MEND}")
     return NetworkConfig(**{**content, "class_names": tuple(content["class_names"])})
@@ -166,6 +169,8 @@ def _problem(content: dict[str, Any]) -> str | None:
     for name, value in arguments.items():
         if not _fits(value, wanted[name]):
             return f"{name} is {str(value)[:50]!r}"
+    if type(content["temperature"]) not in (int, float) or not 0 < content["temperature"] < math.inf:
+        return f"the temperature is {str(content['temperature'])[:50]!r}"
     if not _fits(content["task"], TaskName):
         return f"the task is {str(content['task'])[:50]!r}"
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):

@@ -11,6 +11,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, nll_loss
 
 TaskName = Literal["multiclass", "multilabel"]
+ClassWeights = Literal["balanced"]
+THRESHOLD = 0.5
+"""The least probability of a label that is predicted."""
 
 
 def log_probabilities(logits: Tensor, task: TaskName) -> Tensor:
@@ -58,18 +61,41 @@ def _known(y: Tensor, task: TaskName) -> Tensor | int:
     return (y >= 0).sum(0) if task == "multilabel" else len(y)
 
 
-def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName) -> Tensor:
+def balanced_weights(y: Tensor, num_outputs: int, task: TaskName) -> Tensor:
+    """Weights [C] under which rare classes count as much as common ones.
+
+    Of classes: the number of nodes over that of the class and over the number of classes that are there, so that the
+    mean weight of the nodes is 1. Of several labels: the number of "no" over that of "yes", the weight of a "yes". What
+    no node is, or all are, has the weight 1.
+
+    Args:
+        y: the training nodes' labels, as for `node_loss`.
+        num_outputs: C.
+        task: "multiclass" or "multilabel".
+    """
+    yes = _counts(y, num_outputs, task)
+    if task == "multilabel":
+        no = _known(y, task) - yes
+        return torch.where((yes > 0) & (no > 0), no / yes.clamp(min=1), 1.0)
+    return torch.where(yes > 0, yes.sum() / (yes.clamp(min=1) * (yes > 0).sum().clamp(min=1)), 1.0)
+
+
+def node_loss(log_probabilities: Tensor, target: Tensor, task: TaskName, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy: over B nodes, or over those of the B * C binary labels that are known; 0 for no node.
+
+    The mean is over their number, not over their weights: so it is the same however nodes are shared out to batches.
 
     Args:
         log_probabilities: as `log_probabilities` gives them.
         target: [B] int64 classes, or [B, C] float labels in {0, 1}, -1 where not known.
+        weights: [C] of the classes, or of each label's "yes"; None: all 1.
     """
     if task == "multilabel":
         no, yes = log_probabilities.unbind(-2)
         known = target >= 0
+        yes = yes if weights is None else weights * yes
         return -torch.where(known, target * yes + (1 - target) * no, 0).sum() / known.sum().clamp(min=1)
-    return nll_loss(log_probabilities, target, reduction="sum") / max(1, target.numel())
+    return nll_loss(log_probabilities, target, weights, reduction="sum") / max(1, target.numel())
 
 
 def class_probabilities(log_probabilities: Tensor, task: TaskName) -> Tensor:

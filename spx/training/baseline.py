@@ -6,7 +6,7 @@ import torch
 
 from spx.errors import ConfigError
 from spx.nn.baselines import BaselineNetwork
-from spx.nn.objectives import TaskName
+from spx.nn.objectives import ClassWeights, TaskName
 from spx.nn.settings import BASELINE, BaselineName, BaselineSettings, NormName
 from spx.training.task import NodeTask, ScheduleName
 
@@ -42,6 +42,7 @@ class Baseline(NodeTask):
         optimizer: "adamw", or "adam", whose weight decay is part of the gradient (an L2 penalty).
         decay_first: whether the weights of the first layer alone decay, as the GCN was published.
         local_epochs: of Polynormer, before its attention over all pairs of nodes begins.
+        class_weights: "balanced" for rare classes that count as much as common ones; see `NodeTask`.
         num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
             command line links.
         num_outputs: classes or labels.
@@ -69,6 +70,7 @@ class Baseline(NodeTask):
         optimizer: OptimizerName = "adamw",
         decay_first: bool = False,
         local_epochs: int = 100,
+        class_weights: ClassWeights | None = None,
         *,
         num_features: int,
         num_outputs: int,
@@ -93,7 +95,10 @@ class Baseline(NodeTask):
             unit_sums=unit_sums,
         )
         network = BaselineNetwork(num_features, num_outputs, settings)
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule)
+        super().__init__(
+            *(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule),
+            class_weights=class_weights,
+        )
         self.optimizer_name, self.decay_first, self.local_epochs = optimizer, decay_first, local_epochs
         self.save_hyperparameters()
 

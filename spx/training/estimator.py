@@ -10,7 +10,7 @@ from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.graph.sharding import GraphShard
 from spx.nn.network import GraphTransformer
-from spx.nn.objectives import TaskName
+from spx.nn.objectives import ClassWeights, TaskName
 from spx.nn.settings import ESTIMATOR, NormName, TransformerSettings
 from spx.training.task import NodeTask
 
@@ -43,11 +43,12 @@ class AttentionEstimator(NodeTask):
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
+        class_weights: "balanced" for rare classes that count as much as common ones; see `NodeTask`.
         num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
             command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc".
+        metric: that is judged by (`spx.datasets.types.Metric`).
 
     Example:
         >>> from spx.data import AugmentedGraphData
@@ -74,6 +75,7 @@ class AttentionEstimator(NodeTask):
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
+        class_weights: ClassWeights | None = None,
         *,
         num_features: int,
         num_outputs: int,
@@ -92,7 +94,9 @@ class AttentionEstimator(NodeTask):
             unit_rows=unit_rows,
         )
         network = GraphTransformer(num_features, num_outputs, settings)
-        super().__init__(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs)
+        super().__init__(
+            network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, class_weights=class_weights
+        )
         if not (0 < temperature_decay <= 1 and 0 < temperature_min <= 1 and temperature_wait >= 0):
             raise ConfigError(
                 f"temperature_decay is {temperature_decay}, temperature_min {temperature_min}, temperature_wait "

@@ -1,7 +1,8 @@
 """What a run took and reached: `run.json` in its folder, and the same figures in TensorBoard.
 
 Logged: `work/epoch_seconds`, `work/resampling_seconds`, `work/peak_rss_mb`, `work/peak_cuda_mb`, `work/lr` (Lightning's
-monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`. TensorBoard sorts groups by their
+monitor), and with the hyper-parameters `best/val_<metric>` and `best/test_<metric>`; a test's other figures as
+`test/<name>` (`spx.training.judgement`). TensorBoard sorts groups by their
 names: losses and metrics come first, then `which_edges/` (`spx.training.monitor`) and `work/`.
 """
 
@@ -23,6 +24,7 @@ from spx.files import reason, write_json
 from spx.run_folder import RECORD_FILE, run_folder
 from spx.torch_files import read_checkpoint
 from spx.training.callbacks import best_checkpoint
+from spx.training.judgement import report_test
 from spx.training.task import FROM_DATA
 
 COMPARED = (
@@ -131,6 +133,8 @@ class RunRecord(Callback):
             "best_epoch": self._epoch_of(getattr(checkpoint, "best_model_path", "")),
             "seconds": self._seconds(),
             "seconds_per_epoch": _typical(self._epoch_seconds),
+            "fastest_epoch": min(self._epoch_seconds[1:] or self._epoch_seconds, default=None),
+            "slowest_epoch": max(self._epoch_seconds[1:] or self._epoch_seconds, default=None),
             "resampling_seconds": _typical(self._resampling_seconds),
             "attention_edges": round(edges),
             "augmented_edges": data.augmented_edges,
@@ -144,13 +148,31 @@ class RunRecord(Callback):
         if not trainer.fast_dev_run:
             rank_zero_info(f"Run: {run_folder(trainer)}, {reached}, {self._record['seconds']:.0f} s")
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what a calibration found."""
+        if pl_module.calibration_nodes is not None and pl_module.calibration is not None:
+            self._record = {**(self._record or self._identity(trainer, pl_module))}
+            self._record["calibration"] = found = pl_module.calibration._asdict()
+            self._write(trainer, pl_module)
+            rank_zero_info(
+                f"Calibrated on validation: temperature {found['temperature']:.3f}, expected calibration error "
+                f"{found['val_calibration_error_before']:.4f} before, {found['val_calibration_error']:.4f} now."
+            )
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         value = trainer.callback_metrics.get(f"test/{pl_module.metric_name}")
         self._record = {**(self._record or self._identity(trainer, pl_module))}
         in_part = self._in_part("test", trainer.num_test_batches, trainer.test_dataloaders)
         self._record["partial"] = [*self._record.get("partial", []), *in_part]
         self._record["test"] = None if value is None or not value.isfinite() else float(value)  # JSON knows no nan
+        if pl_module.calibration is not None:
+            self._record["calibration"] = pl_module.calibration._asdict()
+        names = trainer.datamodule.dataset.class_names or tuple(map(str, range(pl_module.num_outputs)))
+        if pl_module.figures is not None:
+            self._record["test_figures"] = pl_module.figures.record(names)
         self._write(trainer, pl_module)
+        if pl_module.figures is not None:
+            report_test(trainer, pl_module.figures, names, pl_module.metric_name, self._record["test"])
 
     @staticmethod
     def _in_part(part: str, num_batches: list[int | float], loader: Any) -> list[str]:
@@ -175,6 +197,8 @@ class RunRecord(Callback):
             "scores": getattr(data, "scores_path", None),
             "scores_fingerprint": getattr(data, "scores_fingerprint", None),
             "data_fingerprint": data.data_fingerprint,
+            "split_nodes": {part: nodes.numel() for part, nodes in data.dataset.split._asdict().items()},
+            "split_origin": data.dataset.split_origin,
             "class_names": None if data.dataset.class_names is None else list(data.dataset.class_names),
             "schema": data.dataset.schema,
             "cwd": str(Path.cwd()),

@@ -1,7 +1,7 @@
 """What every stage's LightningModule shares: steps, loss, metric, optimiser and schedule.
 
 Logged: `train/loss`, `val/loss`, `test/loss`, and the dataset's metric as `train/accuracy`, `val/accuracy`,
-`test/accuracy` or `train/roc_auc` and so on.
+`test/accuracy` or `train/roc_auc` and so on. A test's other figures are `NodeTask.figures` at its end.
 """
 
 import math
@@ -16,21 +16,25 @@ from torch import Tensor, nn
 from spx.data import GraphData
 from spx.data.batch import Draws, NodeBatch
 from spx.data.unchanged import check_checkpoint
+from spx.datasets.types import RANKED
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed
 from spx.nn.collectives import share_of_ranks, sum_over_ranks
 from spx.nn.norms import normalize_over_ranks
 from spx.nn.objectives import (
+    ClassWeights,
     TaskName,
     average_draws,
+    balanced_weights,
     class_probabilities,
     log_probabilities,
     node_loss,
-    positive_scores,
     prior_offset,
 )
 from spx.torch_files import check_checkpoint as check_file
-from spx.training.metrics import make_metric
+from spx.training.calibration import Calibration, CalibrationNodes
+from spx.training.figures import Figures, NodeFigures
+from spx.training.metrics import make_metric, metric_input
 
 STATE = "spx"
 """Key of what a checkpoint says of its own: the model's class and the seed of dropout."""
@@ -64,13 +68,15 @@ class NodeTask(L.LightningModule):
         network: called with features and neighbourhoods, gives logits.
         num_outputs: C.
         task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc"; its validation value selects the checkpoint.
+        metric: one of `spx.datasets.types.Metric`; its validation value selects the checkpoint.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
         logit_adjustment: whether predictions are for the class frequencies of the validation nodes, where the training
             nodes' are others (`prior_offset`). No other use is made of the validation labels.
+        class_weights: "balanced": in the training loss rare classes count as much as common ones (`balanced_weights`).
+            Validation and test losses stay without weights.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class NodeTask(L.LightningModule):
         warmup_epochs: int,
         lr_schedule: ScheduleName = "cosine",
         logit_adjustment: bool = False,
+        class_weights: ClassWeights | None = None,
     ):
         super().__init__()
         if lr <= 0 or weight_decay < 0 or warmup_epochs < 0:
@@ -93,6 +100,13 @@ class NodeTask(L.LightningModule):
             )
         if lr_schedule not in get_args(ScheduleName):
             raise ConfigError(f"lr_schedule is '{lr_schedule}'; choose from {', '.join(get_args(ScheduleName))}.")
+        if class_weights not in (None, *get_args(ClassWeights)):
+            raise ConfigError(f"class_weights is {class_weights!r}; give balanced, or leave it out.")
+        if class_weights is not None and logit_adjustment:
+            raise ConfigError(
+                "class_weights and logit_adjustment are both set, which would correct for rare classes twice. Leave "
+                "one out."
+            )
         self.network = network
         self._seed: int | None = None
         self._finite: Tensor | None = None
@@ -101,7 +115,12 @@ class NodeTask(L.LightningModule):
         self.metric_name = metric
         self.lr, self.weight_decay, self.warmup_epochs, self.lr_schedule = lr, weight_decay, warmup_epochs, lr_schedule
         self.logit_adjustment, self._offset = logit_adjustment, None
+        self.class_weights, self._weights = class_weights, None
         self.metrics = nn.ModuleDict({part: make_metric(metric, task, num_outputs) for part in ("fit", "val", "test")})
+        self._figures = NodeFigures(task, num_outputs)
+        self.figures: Figures | None = None
+        self.calibration: Calibration | None = None
+        self.calibration_nodes: CalibrationNodes | None = None
 
     @property
     def num_layers(self) -> int:
@@ -139,6 +158,7 @@ class NodeTask(L.LightningModule):
             ArtifactError: the checkpoint is damaged, or was made from other data.
         """
         self._seed = checkpoint.get(STATE, {}).get("dropout_seed")
+        self.calibration = Calibration.of_checkpoint(checkpoint)
         if self._trainer is None:
             return
         path = self._trainer.ckpt_path
@@ -158,10 +178,14 @@ class NodeTask(L.LightningModule):
     def on_fit_start(self) -> None:
         if self._seed is None:  # a fit from the start
             self._seed = torch.initial_seed()
+        if not (self.logit_adjustment or self.class_weights):
+            return
+        y, split = self.trainer.datamodule.dataset.y, self.trainer.datamodule.dataset.split
         if self.logit_adjustment:
-            y, split = self.trainer.datamodule.dataset.y, self.trainer.datamodule.dataset.split
             offset = prior_offset(y[split.train], y[split.val], self.num_outputs, self.task)
             self._offset = offset.to(self.device)
+        if self.class_weights:
+            self._weights = balanced_weights(y[split.train], self.num_outputs, self.task).to(self.device)
 
     def on_train_start(self) -> None:
         """Set the learning rate to this fit's schedule at this epoch.
@@ -188,6 +212,8 @@ class NodeTask(L.LightningModule):
         Raises:
             ConfigError: training diverged.
         """
+        if self.calibration_nodes is not None:
+            self.calibration = self.calibration_nodes.fit(self.task, self.num_outputs)
         if self._finite is not None and sum_over_ranks((~self._finite).float()) > 0:  # the one place that waits
             raise ConfigError(
                 f"The loss isn't finite any more in epoch {self.current_epoch + 1}: the training diverged. Lower "
@@ -202,15 +228,31 @@ class NodeTask(L.LightningModule):
     def training_step(self, batch: NodeBatch, batch_idx: int) -> Tensor:
         logits = self(batch)
         logp = log_probabilities(logits if self._offset is None else logits + self._offset, self.task)
-        loss = node_loss(logp, batch.y, self.task)
+        loss = node_loss(logp, batch.y, self.task, self._weights)
         self._log("train", "fit", loss, logp.detach(), batch.y)
         return loss * share_of_ranks(batch.y)
 
     def validation_step(self, draws: Draws, batch_idx: int) -> None:
-        self._evaluate("val", draws)
+        if self.calibration_nodes is not None:
+            self.calibration_nodes.add(torch.stack([self(batch) for batch in draws]), draws[0].y)
+            return
+        logp, y = self._average(self._logits(draws)), draws[0].y
+        self._log("val", "val", node_loss(logp, y, self.task), logp, y)
+
+    def on_test_epoch_start(self) -> None:
+        self.figures = None
+        self._figures.reset()
 
     def test_step(self, draws: Draws, batch_idx: int) -> None:
-        self._evaluate("test", draws)
+        logits_R, y = self._logits(draws), draws[0].y
+        logp = self._average(logits_R)
+        self._log("test", "test", node_loss(logp, y, self.task), logp, y)
+        before = None if self.calibration is None else self._average(logits_R * self.calibration.temperature)
+        self._figures.update(logp, y, before)
+
+    def on_test_epoch_end(self) -> None:
+        self.figures = self._figures.compute()
+        self._figures.reset()
 
     def predict_step(self, draws: Iterable[NodeBatch], batch_idx: int = 0) -> dict[str, Tensor]:
         """Numbers `nodes` [B] of the judged nodes, their `probabilities` [B, C] averaged over the R draws, and for
@@ -218,28 +260,30 @@ class NodeTask(L.LightningModule):
 
         The draws are asked for one after the other, so that they can be built when their turn comes.
         """
-        nodes, logp = zip(*((batch.nodes, log_probabilities(self(batch), self.task)) for batch in draws), strict=True)
-        logp_R = torch.stack(logp)
+        nodes, logits = zip(*((batch.nodes, self(batch)) for batch in draws), strict=True)
+        logp_R = log_probabilities(self._calibrated(torch.stack(logits)), self.task)
         prediction = {"nodes": nodes[0], "probabilities": class_probabilities(average_draws(logp_R), self.task)}
-        if len(logp) > 1:
+        if len(logits) > 1:
             prediction["spread"] = class_probabilities(logp_R, self.task).std(0)
         return prediction
 
-    def _average(self, draws: Draws) -> Tensor:
-        return average_draws(torch.stack([log_probabilities(self(batch), self.task) for batch in draws]))
+    def _logits(self, draws: Draws) -> Tensor:
+        """[R, B, C], calibrated if the network was."""
+        return self._calibrated(torch.stack([self(batch) for batch in draws]))
 
-    def _evaluate(self, part: str, draws: Draws) -> None:
-        logp, y = self._average(draws), draws[0].y
-        self._log(part, part, node_loss(logp, y, self.task), logp, y)
+    def _calibrated(self, logits: Tensor) -> Tensor:
+        return logits if self.calibration is None else logits / self.calibration.temperature
+
+    def _average(self, logits_R: Tensor) -> Tensor:
+        return average_draws(log_probabilities(logits_R, self.task))
 
     def _log(self, part: str, metric_part: str, loss: Tensor, logp: Tensor, y: Tensor) -> None:
         size = y.shape[0]
         finite = loss.detach().isfinite()
         self._finite = finite if self._finite is None else self._finite & finite
         metric = self.metrics[metric_part]
-        ranked = self.metric_name == "roc_auc"
-        if size or ranked:  # a rank may have no node: accuracy can't take none, a ranking has to gather something
-            metric.update(positive_scores(logp, self.task) if ranked else logp, y.long())
+        if size or self.metric_name in RANKED:  # a rank may have no node: counts can't take none, a ranking gathers
+            metric.update(metric_input(self.metric_name, logp, self.task), y.long())
         # A float: over ranks Lightning takes the mean of the counts in their own type, and would cut off its fraction
         on_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": float(size), "prog_bar": True}
         self.log(f"{part}/loss", loss, sync_dist=True, **on_epoch)

@@ -1,7 +1,7 @@
 """Stage 2: the wide network, which is trained for its predictions."""
 
 from spx.nn.network import GraphTransformer
-from spx.nn.objectives import TaskName
+from spx.nn.objectives import ClassWeights, TaskName
 from spx.nn.settings import WIDE, LayerName, NormName, TransformerSettings
 from spx.training.task import NodeTask, ScheduleName
 
@@ -31,11 +31,12 @@ class Spexphormer(NodeTask):
         warmup_epochs: of linear warm-up.
         lr_schedule: after the warm-up, "cosine" to 0 at the last epoch, or "constant".
         logit_adjustment: whether predictions are for the class frequencies of the validation nodes; see `NodeTask`.
+        class_weights: "balanced" for rare classes that count as much as common ones; see `NodeTask`.
         num_features: F. This and the following have no default: they are the data's (`GraphData.for_model`), which the
             command line links.
         num_outputs: classes or labels.
         task: "multiclass" or "multilabel".
-        metric: "accuracy" or "roc_auc".
+        metric: that is judged by (`spx.datasets.types.Metric`).
 
     Example:
         >>> from spx.data import ResampledGraphData
@@ -62,6 +63,7 @@ class Spexphormer(NodeTask):
         warmup_epochs: int = 5,
         lr_schedule: ScheduleName = "cosine",
         logit_adjustment: bool = False,
+        class_weights: ClassWeights | None = None,
         *,
         num_features: int,
         num_outputs: int,
@@ -82,6 +84,7 @@ class Spexphormer(NodeTask):
         )
         network = GraphTransformer(num_features, num_outputs, settings)
         super().__init__(
-            network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule, logit_adjustment
+            *(network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, lr_schedule),
+            *(logit_adjustment, class_weights),
         )
         self.save_hyperparameters()

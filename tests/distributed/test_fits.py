@@ -39,9 +39,9 @@ class Runs(NamedTuple):
 
 FEW = {
     "estimator": ("classes", "--data.shard", "true"),
-    "wide": ("labels", "--data.batch_size", "17", "--model.norm", "graph"),
+    "wide": ("labels", "--data.batch_size", "17", "--model.norm", "graph", "--model.class_weights", "balanced"),
     "exphormer": ("classes", "--data.shard", "true", "--model.norm", "batch"),
-    "plus": ("labels", "--data.batch_size", "17", "--data.eval_samples", "3"),
+    "plus": ("labels", "--data.batch_size", "17", "--data.eval_samples", "3", "--calibrate", "true"),
 }
 """What is fitted with fewer nodes to judge than ranks: the kind of its labels, and settings."""
 
@@ -169,6 +169,7 @@ def test_more_ranks_than_nodes_to_judge(tmp_path: Path, name: str) -> None:
     labels, *arguments = FEW[name]
     write_few(tmp_path, labels)
     test = ("--then_test", "true") if name != "estimator" else ()
+    test += ("--data.task", "multilabel") if labels == "labels" else ()
     fit(tmp_path, name, 3, *arguments, "--data.metric", "roc_auc", "--trainer.max_epochs", "2", *test)
     runs = Runs(tmp_path)
     curves = runs.curves(name, 3)

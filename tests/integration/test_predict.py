@@ -49,7 +49,7 @@ def test_all_nodes_and_one_line_at_the_end(stages: Stages, home: Path, capsys: p
     table = predict(stages.wide)
     assert re.fullmatch(r"Predictions of 90 nodes in \d+\.\d s: p\.parquet\n", capsys.readouterr().out)
     spread = [f"spread:{number}" for number in range(3)]
-    assert table.columns == ["node", "prediction", "probability", "p:0", "p:1", "p:2", *spread]
+    assert table.columns == ["node", "prediction", "probability", "label", "part", "p:0", "p:1", "p:2", *spread]
     assert table["node"].to_list() == list(range(90))
     assert probabilities(table).sum(1).allclose(torch.ones(90))
     assert table["prediction"].cast(pl.Int64).to_list() == probabilities(table).argmax(1).tolist()
@@ -91,7 +91,7 @@ def test_the_batch_size_changes_nothing(stages: Stages, home: Path, batch_size: 
 def test_names_of_the_user(stages: Stages, home: Path, named: NodeDataset) -> None:
     whole = predict(stages.wide)
     assert whole["node"].equals(named.node_ids)
-    assert whole.columns[3:6] == ["p:red", "p:green, dark", 'p:the "blue"']
+    assert whole.columns[5:8] == ["p:red", "p:green, dark", 'p:the "blue"']
     assert set(whole["prediction"]) <= set(named.class_names)
     some = predict(stages.wide, "some.parquet", "--nodes", "node 3,node 80, node 41")
     assert some["node"].to_list() == ["node 3", "node 80", "node 41"]

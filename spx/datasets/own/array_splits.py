@@ -8,7 +8,8 @@ import torch
 
 from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.foreign_keys import INDEXES, MASKS
-from spx.datasets.own.split_columns import SPLIT, masks_of
+from spx.datasets.own.names import SPLIT
+from spx.datasets.own.split_columns import masks_of
 from spx.datasets.types import Split
 from spx.errors import DatasetError
 
@@ -81,4 +82,4 @@ def _of_words(words: np.ndarray, num_nodes: int) -> Split | None:
         logger.warning("%s is not used: it is %s %s, no word for each node", SPLIT, list(words.shape), words.dtype)
         return None
     column = polars.Series(SPLIT, words.tolist()).cast(polars.String).replace("", None)
-    return masks_of(column.to_frame(), {}, "arrays")
+    return masks_of(column.to_frame(), {}, SPLIT, "arrays")

@@ -24,7 +24,7 @@ class OwnGraph(NamedTuple):
     feature_names  F, of a table's columns; None: they have no names
     features_file  the file that x is a map of; None: x is in memory
     split       the one that was chosen; None: none yet
-    schema, table_digest  as of `NodeDataset`
+    schema, table_digest, split_origin  as of `NodeDataset`
     """
 
     edge_index: Tensor
@@ -37,6 +37,7 @@ class OwnGraph(NamedTuple):
     split: Split | None = None
     schema: dict[str, Any] | None = None
     table_digest: str | None = None
+    split_origin: str = ""
 
     @property
     def num_nodes(self) -> int:

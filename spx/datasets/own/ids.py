@@ -6,6 +6,7 @@ N nodes, E edges.
 from typing import TYPE_CHECKING
 
 from spx.datasets.own.error_words import listed, shown
+from spx.datasets.own.lookup import places_of
 from spx.datasets.own.names import ID, setting
 from spx.errors import DatasetError
 
@@ -50,9 +51,9 @@ def rows_of(column: "polars.Series", ids: "polars.Series", what: str) -> "polars
     if empty:
         raise DatasetError(f"{what} is empty in {empty} of {len(column)} rows: name both ends of each edge")
     keys = _as_ids(column, what)
-    rows = _places(keys, ids)
+    rows = places_of(keys.cast(ids.dtype, strict=False), ids)
     if rows.has_nulls() and keys.dtype == polars.String:
-        rows = rows.fill_null(_places(_whole(keys), ids))
+        rows = rows.fill_null(places_of(_whole(keys).cast(ids.dtype, strict=False), ids))
     unknown = column.filter(rows.is_null())
     if len(unknown):
         raise DatasetError(
@@ -61,12 +62,6 @@ def rows_of(column: "polars.Series", ids: "polars.Series", what: str) -> "polars
             f"{', ...' if len(ids) > 3 else ''} ({len(ids):,} in all)"
         )
     return rows
-
-
-def _places(keys: "polars.Series", ids: "polars.Series") -> "polars.Series":
-    """The row of each key among the ids, null where there is none."""
-    keys = keys.cast(ids.dtype, strict=False).rename(ID).to_frame()
-    return keys.join(ids.to_frame().with_row_index("row"), on=ID, how="left", maintain_order="left")["row"]
 
 
 def _as_ids(column: "polars.Series", what: str) -> "polars.Series":

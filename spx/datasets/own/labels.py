@@ -123,10 +123,33 @@ def several_labels(table: np.ndarray, class_names: Names, what: str) -> Labels:
     partly = int((empty.any(axis=1) & labelled).sum())
     if partly:
         logger.warning("%s are known in part for %d nodes: loss and metric are over the known ones", *(what, partly))
-    elif len(class_names) > 1 and (table[labelled].sum(axis=1) == 1).all():
-        logger.warning("%s: each node has exactly one. If they are classes, give them as one column", what)
     y = np.where(labelled[:, None], np.where(empty, -1, table), 0).astype(np.float32)
     return Labels(torch.from_numpy(y), torch.from_numpy(labelled), class_names)
+
+
+def classes_or_labels(labels: Labels, task: Task | None, what: str) -> Labels:
+    """Labels of which each node has exactly one as classes, unless `task` says that they are several labels.
+
+    Raises DatasetError where `task` asks for what they are not.
+    """
+    if labels.task == "multiclass":
+        if task == "multilabel":
+            raise DatasetError(
+                f"--data.task multilabel: {what} hold one class a node; several labels are columns of 0 and 1"
+            )
+        return labels
+    known = labels.y[labels.labelled]
+    one_hot = bool((known >= 0).all() and (known.sum(1) == 1).all())
+    if task == "multiclass" and not one_hot:
+        raise DatasetError(f"--data.task multiclass: {what} hold nodes with none or several; classes are one a node")
+    if task == "multilabel" or not one_hot or (task is None and int(known.any(0).sum()) < 2):
+        return labels
+    if task is None:
+        logger.warning(
+            "%s: each node has exactly one, so they are %d classes. If they are labels: --data.task multilabel",
+            *(what, len(labels.class_names)),
+        )
+    return labels._replace(y=torch.where(labels.labelled, labels.y.argmax(1), -1))
 
 
 def _check_known(found: "polars.Series", known: "polars.Series", what: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -13,13 +13,14 @@ from spx.datasets.own.arrays import graph_from_arrays
 from spx.datasets.own.error_words import one_line
 from spx.datasets.own.geom_gcn import is_geom_gcn, read_geom_gcn
 from spx.datasets.own.graph import OwnGraph, check_ends, default_features, with_reverses
+from spx.datasets.own.labels import classes_or_labels
 from spx.datasets.own.npz import read_npz
 from spx.datasets.own.ogb_folder import is_ogb, read_ogb
 from spx.datasets.own.saved import read_saved
 from spx.datasets.own.settings import OwnSettings
-from spx.datasets.own.split import choose_split
+from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.tabled import EXPECTED, read_tables
-from spx.datasets.types import Metric, NodeDataset, Task
+from spx.datasets.types import RANKED, Metric, NodeDataset, Task
 from spx.errors import ArtifactError, DatasetError
 
 _MEND = "Correct the graph's files, see docs/own-data.md"
@@ -55,7 +56,7 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
     if protocol != "public":
         raise DatasetError(f"protocol {protocol!r}: own graphs have one protocol, leave --data.protocol at 'public'")
     graph = _graph(Path(os.path.expanduser(path)), split, settings, schema)
-    labels, num_nodes = graph.labels, graph.num_nodes
+    labels, num_nodes = classes_or_labels(graph.labels, settings.task, "the labels"), graph.num_nodes
     metric = _metric(settings.metric, labels.task, len(labels.class_names))
     check_ends(graph.edge_index, num_nodes)
     edge_index = with_reverses(graph.edge_index, num_nodes) if settings.undirected else graph.edge_index
@@ -76,6 +77,7 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
         features_file=graph.features_file,
         schema=graph.schema,
         table_digest=graph.table_digest,
+        split_origin=graph.split_origin or split_origin(graph.masks, labels, split, settings),
     )
 
 
@@ -104,10 +106,15 @@ def _features(x: Tensor | None, edge_index: Tensor, num_nodes: int) -> Tensor:
 def _metric(given: Metric | None, task: Task, num_classes: int) -> Metric:
     """Raises DatasetError for a metric that the task doesn't have."""
     metric = given or ("roc_auc" if task == "multilabel" else "accuracy")
-    if metric not in ("accuracy", "roc_auc"):
-        raise DatasetError(f"--data.metric {metric!r} is not known: give accuracy or roc_auc")
-    if metric == "roc_auc" and task == "multiclass" and num_classes != 2:
-        raise DatasetError(f"--data.metric roc_auc needs two classes, but there are {num_classes}: use accuracy")
-    if metric == "accuracy" and task == "multilabel":
-        raise DatasetError("--data.metric accuracy doesn't hold for several labels a node: use roc_auc")
+    if metric not in get_args(Metric):
+        raise DatasetError(f"--data.metric {metric!r} is not known: give one of {', '.join(get_args(Metric))}")
+    if metric in RANKED and task == "multiclass" and num_classes != 2:
+        raise DatasetError(
+            f"--data.metric {metric} needs two classes, but there are {num_classes}: use accuracy, "
+            "balanced_accuracy or f1_macro"
+        )
+    if metric in ("accuracy", "balanced_accuracy") and task == "multilabel":
+        raise DatasetError(
+            f"--data.metric {metric} doesn't hold for several labels a node: use roc_auc, average_precision or f1_macro"
+        )
     return metric

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from spx.datasets.own.column import SCALINGS, Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.splits import Shares
-from spx.datasets.types import Metric
+from spx.datasets.types import Metric, Task
 from spx.errors import DatasetError
 
 DEFAULT_SHARES: Shares = (0.6, 0.2, 0.2)
@@ -19,11 +19,12 @@ class OwnSettings:
     undirected   add the reverse of each edge
     shares       of train, validation and test, where the files hold no split; `split` numbers the draw
     stratify     draw each class by these shares, where the files hold no split
-    metric       "accuracy" or "roc_auc"; None: accuracy, for several labels roc_auc
+    metric       one of `Metric`; None: accuracy, for several labels roc_auc
     categorical  feature columns of numbers that name categories; columns of text always do
     missing      words in tables that stand for a missing value, beside the empty cell; in any case
     scaling      of the numbers in tables: "standard", "log" or "none" (`spx.datasets.own.schema`)
     columns      of tables: what each is called that is no feature: "id", "label", "split", "source", "target" -> name
+    task         "multiclass" or "multilabel", for columns of 0 and 1 of which each node has one; None: multiclass
     """
 
     undirected: bool = False
@@ -34,6 +35,7 @@ class OwnSettings:
     missing: tuple[str, ...] = DEFAULT_MISSING
     scaling: Scaling = "standard"
     columns: Mapping[str, str] | None = None
+    task: Task | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in SCALINGS:

@@ -34,6 +34,22 @@ def choose_split(masks: Split | None, labels: Labels, number: int, settings: Own
     return _fixed(masks, labels.labelled)
 
 
+def split_origin(masks: Split | None, labels: Labels, number: int, settings: OwnSettings) -> str:
+    """Where the split of `choose_split` is from, in words."""
+    train, val, _ = settings.shares
+    stratified = settings.stratify and labels.task == "multiclass"
+    how = "in each class" if stratified else "over all labelled nodes"
+    if masks is None:
+        shares = ", ".join(f"{share:.4g}" for share in settings.shares)
+        return f"drawn at random {how}, shares {shares} (--data.shares), seed {number} (--data.split)"
+    num_splits = masks.train.size(0)
+    given = "given by the files" + (f", number {number} of {num_splits} (from 0)" if num_splits > 1 else "")
+    if masks.val[number].any():
+        return given
+    share = val / (train + val)
+    return f"{given}; validation: {share:.4g} of their training nodes, drawn at random {how}, seed {number}"
+
+
 def _check_number(masks: Split, number: int) -> None:
     num_splits = masks.train.size(0)
     if number >= num_splits:

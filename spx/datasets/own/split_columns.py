@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PARTS = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
 }
 MASKS = {f"{word}_mask": part for word, part in PARTS.items()}
 _NUMBERS = ("train", "val", "test")

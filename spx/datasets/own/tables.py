@@ -18,14 +18,21 @@ from spx.datasets.own.edges import Edges, read_edges
 from spx.datasets.own.error_words import listed, shown
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.ids import node_ids
-from spx.datasets.own.labels import Labels, class_labels, classes_from_numbers, classes_from_text, several_labels
+from spx.datasets.own.labels import (
+    Labels,
+    class_labels,
+    classes_from_numbers,
+    classes_from_text,
+    classes_or_labels,
+    several_labels,
+)
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
 from spx.datasets.own.names import ID, LABEL, SPLIT, Heading, check_roles
 from spx.datasets.own.roles import no_label, node_roles, say_which, trained_roles
 from spx.datasets.own.schema import Schema, TableFeatures, fit_features
 from spx.datasets.own.settings import OwnSettings
-from spx.datasets.own.split import choose_split
+from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.split_columns import find_masks, masks_of
 from spx.datasets.own.table_file import find_table, nameless_column, open_table
 from spx.errors import DatasetError
@@ -92,8 +99,10 @@ def graph_of(
     nodes, words = without_missing(nodes, settings.missing)
     several = [name for name in nodes.columns if name.lower().startswith(f"{LABEL}:") and name not in roles.values()]
     labels = _labels(nodes, several, roles.get(LABEL), what)
+    labels = classes_or_labels(labels, settings.task, f"{what}: the labels")
     mask_columns = find_masks(name for name in nodes.columns if name not in roles.values())
-    split = choose_split(masks_of(nodes, mask_columns, roles.get(SPLIT), what), labels, number, settings)
+    masks = masks_of(nodes, mask_columns, roles.get(SPLIT), what)
+    split, origin = (choose(masks, labels, number, settings) for choose in (choose_split, split_origin))
     columns = _without_empty(nodes.drop(*roles.values(), *several, *mask_columns), trained, what)
     judged = [name for name in (roles.get(LABEL), *several, roles.get(SPLIT)) if name in words]
     _say_missing({name: words[name] for name in judged}, what)
@@ -113,7 +122,7 @@ def graph_of(
         trained = Schema(fitted, others)
     del columns
     graph = OwnGraph(found.edge_index, labels, None, None, ids, split=split, schema=trained.to_json())
-    return _with_features(graph, features, features_file)
+    return _with_features(graph._replace(split_origin=origin), features, features_file)
 
 
 def _others(

@@ -70,7 +70,8 @@ def test_the_newest_that_was_made_for_the_same_data_is_taken(
         stage_2.val_dataloader()
     assert stage_2.scores_path == str(first)
     assert [record.message for record in caplog.records] == [
-        f"Scores: {first}, the newest that fits of 5 files; 4 newer were made for other data"
+        "Split: train 40, val 30, test 20",
+        f"Scores: {first}, the newest that fits of 5 files; 4 newer were made for other data",
     ]
     for path in tmp_path.rglob("version_0/*"):
         path.unlink()

@@ -30,6 +30,7 @@ class MadeUpTrials:
         source = options["--data.dataset"]
         nodes = DATASETS_NODES.get(source) or int(np.load(source)["y"].shape[0])
         record = {"peak_rss_mb": 500 + nodes / 50, "seconds_per_epoch": nodes / 1000}
+        record |= {"fastest_epoch": nodes / 2000, "slowest_epoch": nodes / 500}
         folder = Path(options["--runs_dir"], trial.run_name(source), options["--name"], "version_0")
         runs.write_json(folder / runs.RECORD_FILE, record)
         return subprocess.CompletedProcess(command, self.code, "", "noise\nspx: error: it is too wide\n")
@@ -51,14 +52,16 @@ def grid() -> NodeDataset:
 
 
 def test_a_small_graph_is_tried_itself(monkeypatch, configs, grid):
-    made_up = MadeUpTrials()
+    made_up, said = MadeUpTrials(), []
     monkeypatch.setattr(trial.subprocess, "run", made_up)
-    stages = trial.estimate_stages(grid, "minesweeper-sim", 300_000, configs, ["--data.split", "3"])
+    stages = trial.estimate_stages(grid, "minesweeper-sim", 300_000, configs, ["--data.split", "3"], said.append)
     assert [(stage.stage, stage.peak_rss_mb, stage.seconds_per_epoch) for stage in stages] == [
         ("estimator", 700, 10),
         ("wide", 700, 10),
     ]
     assert [stage.seconds for stage in stages] == [70, 1000]
+    assert [(stage.seconds_range, stage.trial_nodes) for stage in stages] == [((5, 20), (10_000,))] * 2
+    assert said == ["A few epochs of stage estimator", "A few epochs of stage wide"]
     assert [options["--data.split"] for options in made_up.commands] == ["3", "3"]
     assert [options["--then_test"] for options in made_up.commands] == ["false", "true"]
 
@@ -70,6 +73,8 @@ def test_of_a_large_graph_two_like_it_are_generated(monkeypatch, configs, grid):
     stages = trial.estimate_stages(grid, "minesweeper-sim", 300_000, configs)
     assert [stage.peak_rss_mb for stage in stages] == [pytest.approx(700)] * 2, "the line goes to 10,000 nodes"
     assert [stage.seconds_per_epoch for stage in stages] == [pytest.approx(10)] * 2
+    assert [stage.seconds_range for stage in stages] == [(pytest.approx(5), pytest.approx(20))] * 2
+    assert {stage.trial_nodes for stage in stages} == {(1000, 2000)}
     assert [options.get("--data.batch_size") for options in made_up.commands] == [None, "50", None, "100"], (
         "in proportion"
     )

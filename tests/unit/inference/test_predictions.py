@@ -67,6 +67,31 @@ def test_a_step_s_prediction_gets_the_user_s_names(toy: NodeDataset) -> None:
     assert from_step(step, own, ["a", "b", "c"]).ids.to_list() == ["n4", "n0", "n2"]
 
 
+def test_label_and_part_of_each_node_are_those_of_the_data(toy: NodeDataset) -> None:
+    own = toy._replace(y=toy.y.index_fill(0, toy.split.val[:3], -1), split=toy.split._replace(val=toy.split.val[3:]))
+    nodes = torch.arange(89, -1, -1)
+    table = from_step({"nodes": nodes, "probabilities": torch.rand(90, 3)}, own, ["a", "b", "c"]).table()
+    assert table.columns[:5] == ["node", "prediction", "probability", "label", "part"]
+    part = {int(node): name for name, members in own.split._asdict().items() for node in members}
+    assert table["part"].to_list() == [part.get(node) for node in nodes.tolist()]
+    assert table["label"].to_list() == ["abc"[label] if label >= 0 else None for label in own.y[nodes].tolist()]
+    assert table["part"].null_count() == table["label"].null_count() == 3
+    steps = [{"nodes": each, "probabilities": torch.rand(45, 3)} for each in nodes.split(45)]
+    both = joined(from_step(step, own, "abc") for step in steps)
+    assert both.labels.equals(table["label"])
+    assert both.parts.equals(table["part"])
+
+
+def test_several_labels_of_a_node_are_joined_and_none_at_all_is_a_gap(toy: NodeDataset) -> None:
+    y = torch.zeros(90, 2)
+    y[0], y[1, 1], y[2, 0], y[2, 1] = 1, 1, -1, 1
+    split = toy.split._replace(train=torch.tensor([0, 1, 2, 3]), val=torch.tensor([5]), test=torch.tensor([6]))
+    own = toy._replace(y=y, task="multilabel", num_classes=2, split=split)
+    found = from_step({"nodes": torch.tensor([0, 1, 2, 3, 4]), "probabilities": torch.rand(5, 2)}, own, ("a", "b"))
+    assert found.labels.to_list() == ["a|b", "b", "b", "", None]
+    assert found.parts.to_list() == ["train", "train", "train", "train", None]
+
+
 @pytest.mark.parametrize("spread", [True, False])
 def test_batches_are_joined_in_their_order(spread: bool) -> None:
     one, other = predictions(3, spread=spread), predictions(2, spread=spread, first=3)

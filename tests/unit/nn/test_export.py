@@ -125,6 +125,17 @@ def test_an_export_of_a_gcn_from_before_the_other_baselines_came_is_read(tmp_pat
         assert loaded(features(), (graph(),)).equal(network(features(), (graph(),)))
 
 
+@pytest.mark.parametrize("temperature", ["1", True, 0, -1.5, None])
+def test_a_temperature_is_a_number_above_0(folder: Path, temperature: object) -> None:
+    content = json.loads((folder / "model.json").read_text())
+    assert content.pop("temperature") == 1
+    (folder / "model.json").write_text(json.dumps(content))
+    assert read_config(folder).temperature == 1, "an older export has none"
+    (folder / "model.json").write_text(json.dumps(content | {"temperature": temperature}))
+    with pytest.raises(ArtifactError, match="the temperature is"):
+        read_config(folder)
+
+
 def test_an_export_from_before_schemas_came_is_read(folder: Path) -> None:
     content = json.loads((folder / "model.json").read_text())
     assert content.pop("schema") is None

@@ -1,8 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 import scipy.stats
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
@@ -10,6 +12,7 @@ from torchmetrics.classification import BinaryAUROC, MultilabelAUROC
 from spx.nn.objectives import (
     TaskName,
     average_draws,
+    balanced_weights,
     class_probabilities,
     log_probabilities,
     node_loss,
@@ -186,3 +189,31 @@ def test_the_offset_of_labels_that_are_known_in_part_is_that_of_the_known() -> N
     target = torch.tensor([[1.0], [0]])
     with_gaps = prior_offset(torch.cat((yes, gaps)), torch.cat((target, gaps)), 1, "multilabel")
     assert torch.equal(with_gaps, prior_offset(yes, target, 1, "multilabel"))
+
+
+def test_balanced_weights_of_classes_are_scikit_learns_and_have_the_mean_1() -> None:
+    y = torch.tensor([0] * 90 + [2] * 10)
+    weights = balanced_weights(y, 4, "multiclass")
+    expected = compute_class_weight("balanced", classes=np.array([0, 2]), y=y.numpy())
+    assert weights.tolist() == pytest.approx([expected[0], 1, expected[1], 1])
+    assert float(weights[y].mean()) == pytest.approx(1)
+
+
+def test_balanced_weights_of_labels_are_no_over_yes_among_the_known() -> None:
+    y = torch.tensor([[1.0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, -1], [-1, 0, 1]])
+    assert balanced_weights(y, 3, "multilabel").tolist() == [3, 1, 1]
+
+
+def test_weighted_losses_are_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(8, 3, generator=generator), torch.tensor([0.5, 2.0, 3.0])
+    y = torch.arange(8) % 3
+    expected = torch.nn.functional.cross_entropy(logits, y, weights, reduction="sum") / 8
+    assert node_loss(log_probabilities(logits, "multiclass"), y, "multiclass", weights) == pytest.approx(
+        float(expected)
+    )
+    y = torch.randint(0, 2, (8, 3), generator=generator).float()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, pos_weight=weights)
+    assert node_loss(log_probabilities(logits, "multilabel"), y, "multilabel", weights) == pytest.approx(
+        float(expected)
+    )

@@ -126,6 +126,25 @@ def test_adjusted_logits_are_trained_through_the_offset_alone(tmp_path: Path) ->
     assert float(run.trainer.callback_metrics["val/loss"]) == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_balanced_weights_are_in_the_training_loss_alone(tmp_path: Path) -> None:
+    model, data = wide(class_weights="balanced", dropout=0.0, norm="none"), resampled()
+    y, split = data.dataset.y, data.dataset.split
+    with torch.no_grad():
+        logits = model.network(data.dataset.x, data.draw(0))[split.train]
+    run = train(tmp_path, model, data, epochs=1)
+    counts = y[split.train].bincount()
+    weights = len(split.train) / (3 * counts)
+    expected = torch.nn.functional.cross_entropy(logits, y[split.train], weights)  # over the weights, whose mean is 1
+    assert float(run.trainer.callback_metrics["train/loss"]) == pytest.approx(float(expected), abs=1e-5)
+    with torch.no_grad():
+        logits = run.model.eval().network(data.dataset.x, data.evaluation_draws[0])[split.val]
+    expected = torch.nn.functional.cross_entropy(logits, y[split.val])
+    assert float(run.trainer.callback_metrics["val/loss"]) == pytest.approx(float(expected), abs=1e-5)
+    for settings in ({"class_weights": "balance"}, {"class_weights": "balanced", "logit_adjustment": True}):
+        with pytest.raises(ConfigError, match="class_weights"):
+            wide(**settings)
+
+
 def test_training_logs_the_loss_and_metric_of_the_training_nodes(tmp_path: Path) -> None:
     model, data = estimator(norm="graph"), augmented()
     nodes = data.dataset.split.train

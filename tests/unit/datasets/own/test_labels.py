@@ -4,7 +4,13 @@ import numpy as np
 import polars
 import pytest
 
-from spx.datasets.own.labels import class_labels, classes_from_numbers, classes_from_text, several_labels
+from spx.datasets.own.labels import (
+    class_labels,
+    classes_from_numbers,
+    classes_from_text,
+    classes_or_labels,
+    several_labels,
+)
 from spx.errors import DatasetError
 
 
@@ -122,7 +128,25 @@ def test_several_labels_that_are_known_in_part(caplog: pytest.LogCaptureFixture)
     assert "the labels are known in part for 2 nodes: loss and metric are over the known ones" in caplog.text
 
 
-def test_classes_as_several_labels_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_of_which_each_node_has_one_are_classes_unless_told_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    table = np.vstack((np.eye(3)[[2, 0, 1, 0]], [[np.nan] * 3]))
+    labels = several_labels(table, ("a", "b", "c"), "the labels")
     with caplog.at_level(logging.WARNING):
-        several_labels(np.eye(3), ("a", "b", "c"), "the labels")
-    assert "each node has exactly one" in caplog.text
+        assert classes_or_labels(labels, None, "the labels").y.tolist() == [2, 0, 1, 0, -1]
+    assert "the labels: each node has exactly one, so they are 3 classes. If they are labels" in caplog.text
+    caplog.clear()
+    assert classes_or_labels(labels, "multilabel", "the labels") is labels
+    classes = classes_or_labels(labels, "multiclass", "the labels")
+    assert classes.task == "multiclass"
+    assert classes_or_labels(classes, None, "the labels") is classes
+    assert not caplog.text
+    with pytest.raises(DatasetError, match=r"--data.task multilabel: the labels hold one class a node"):
+        classes_or_labels(classes, "multilabel", "the labels")
+
+
+@pytest.mark.parametrize("table", [[[1, 1], [0, 1]], [[0, 0], [0, 1]], [[1, np.nan], [0, 1]]])
+def test_other_labels_are_no_classes(table: list) -> None:
+    labels = several_labels(np.array(table, dtype=float), ("a", "b"), "the labels")
+    assert classes_or_labels(labels, None, "the labels") is labels
+    with pytest.raises(DatasetError, match=r"--data.task multiclass: the labels hold nodes with none or several"):
+        classes_or_labels(labels, "multiclass", "the labels")

@@ -48,8 +48,11 @@ def test_metrics(tmp_path: Path, refused: Callable) -> None:
     three = write_npz(tmp_path)
     assert read(three, metric="accuracy").metric == "accuracy"
     refused(three, "--data.metric roc_auc needs two classes, but there are 3: use accuracy", metric="roc_auc")
-    refused(three, "--data.metric 'f1' is not known: give accuracy or roc_auc", metric="f1")
+    refused(three, "--data.metric 'f1' is not known: give one of accuracy, balanced_accuracy, f1_macro,", metric="f1")
+    for metric in ("balanced_accuracy", "f1_macro"):
+        assert read(three, metric=metric).metric == metric
     two = write_npz(tmp_path, y=arrays()["y"] % 2)
+    assert read(two, metric="average_precision").metric == "average_precision"
     assert read(two).metric == "accuracy"
     assert read(two, metric="roc_auc").metric == "roc_auc"
     several = write_npz(tmp_path, y=MANY)

@@ -9,6 +9,7 @@ import torch
 from .conftest import read
 from .samples import NUM_NODES, masks, write_npz
 
+PARTS = ("train", "val", "test")
 UNEVEN = np.repeat([0, 1, -1], [20, 6, 4])
 
 
@@ -112,3 +113,20 @@ def test_too_few_labelled_nodes_for_three_parts(tmp_path: Path, refused: Callabl
     y = np.full(NUM_NODES, -1)
     y[:2] = 0, 1
     refused(write_npz(tmp_path, y=y), "part would be empty: its shares", "of 2 labelled nodes", stratify=stratify)
+
+
+def test_where_a_split_is_from_is_said(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, y=UNEVEN)
+    drawn = "drawn at random in each class, shares 0.6, 0.2, 0.2 (--data.shares), seed 3 (--data.split)"
+    assert read(path, 3).split_origin == drawn
+    unstratified = read(path, stratify=False, shares=(0.5, 0.25, 0.25)).split_origin
+    assert unstratified.startswith("drawn at random over all labelled nodes, shares 0.5, 0.25, 0.25 ")
+    given = {f"{part}_mask": mask for part, mask in zip(PARTS, np.eye(3, NUM_NODES, dtype=bool), strict=True)}
+    given["train_mask"][3:9] = True
+    assert read(write_npz(tmp_path, **given)).split_origin == "given by the files"
+    several = {name: np.stack((mask, mask)) for name, mask in given.items()}
+    assert read(write_npz(tmp_path, **several), 1).split_origin == "given by the files, number 1 of 2 (from 0)"
+    given["val_mask"][:] = False
+    assert read(write_npz(tmp_path, **given), stratify=False).split_origin == (
+        "given by the files; validation: 0.25 of their training nodes, drawn at random over all labelled nodes, seed 0"
+    )

@@ -84,10 +84,14 @@ def test_types_of_parquet_that_are_no_ids_or_labels(
 
 def test_several_labels(tmp_path: Path) -> None:
     gap = {**SEVERAL, "label:sad": ["1", "", *["0", "1"] * 14], "label:funny": ["0", "", *["1", "0"] * 14]}
-    dataset = read(write_folder(tmp_path, **gap))
+    path = write_folder(tmp_path, **gap)
+    dataset = read(path, task="multilabel")
     assert (dataset.task, dataset.metric, dataset.class_names) == ("multilabel", "roc_auc", ("funny", "sad"))
     assert dataset.y[:3].tolist() == [[0, 1], [0, 0], [1, 0]]
     assert not (torch.cat(dataset.split) == 1).any(), "a node without labels is in no part"
+    classes = read(path)
+    assert (classes.task, classes.class_names) == ("multiclass", ("funny", "sad")), "each node has exactly one"
+    assert classes.y[:3].tolist() == [1, -1, 0]
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "-1"])
@@ -146,7 +150,7 @@ def test_a_given_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"split": cells("train", "val", rest="dev")}, ["column 'split' holds 'dev': write train, val or test"]),
+        ({"split": cells("train", "val", rest="held")}, ["column 'split' holds 'held': write train, val or test"]),
         ({"split": cells("train", "val", rest="")}, ["no node is in the test part", "leave the split out"]),
         (
             {"split": cells("test", "val", "val", rest="train"), "label": cells("", "", "", "b")},

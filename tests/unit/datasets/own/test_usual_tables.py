@@ -115,7 +115,7 @@ def test_masks_of_train_and_test_leave_validation_to_be_drawn(tmp_path: Path) ->
         ({"train_mask": "1", "val_mask": "0"}, "has 'train_mask', 'val_mask': it needs train_mask and test_mask"),
         ({"train_mask": "1", "test_mask": "0", "val_mask": "0", "valid_mask": "0"}, "once each"),
         ({"train_mask": "1", "test_mask": "0.5"}, "column 'test_mask' holds '0.5': write true or false"),
-        ({"split": "dev"}, "column 'split' holds 'dev': write train, val or test"),
+        ({"split": "held"}, "column 'split' holds 'held': write train, val or test"),
         ({"split": "1"}, "column 'split' holds '1' alone, and it can't be told which parts"),
     ],
 )
@@ -236,3 +236,10 @@ def test_the_fingerprint_is_of_the_values_before_they_are_scaled(tmp_path: Path)
     assert len(prints) == 1
     write_folder(tmp_path, size=[*map(str, range(1, NUM_NODES)), "7"])
     assert data_fingerprint(read(path)) not in prints
+
+
+@pytest.mark.parametrize("words", ["Training Dev TEST", "train validation testing", "TRAIN valid Test", "0 1 2"])
+def test_parts_are_known_by_many_words_in_any_case(words: str, tmp_path: Path) -> None:
+    cycle = words.split()
+    path = write_folder(tmp_path, split=[cycle[node % 3] for node in range(NUM_NODES)])
+    assert [part.tolist() for part in read(path).split] == [list(range(first, NUM_NODES, 3)) for first in range(3)]
