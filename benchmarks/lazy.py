@@ -110,7 +110,7 @@ class Bench:
 
 def compare(name: str, make: Callable[[], Callable[[], Any]], repeats: int) -> list[dict]:
     """A row for each way: medians of the first call and of a second one, by turns, and memory at the peak."""
-    found: dict[str, list[tuple[float, float, float]]] = {"lazy": [], "whole": []}
+    found: dict[str, list[tuple[float, ...]]] = {"lazy": [], "whole": []}
     for _ in range(repeats):
         for how, values in found.items():
             with drawn(how):
@@ -119,14 +119,15 @@ def compare(name: str, make: Callable[[], Callable[[], Any]], repeats: int) -> l
                 before = resident("VmRSS")
                 seconds = []
                 for _ in range(2):
-                    started = time.perf_counter()
+                    started, worked = time.perf_counter(), time.process_time()
                     call()
-                    seconds.append(time.perf_counter() - started)
+                    seconds += [time.perf_counter() - started, time.process_time() - worked]
                 values.append((*seconds, (resident("VmHWM") - before) / 1e6))
     rows = []
+    columns = ("first s", "first CPU s", "again s", "again CPU s", "MB")
     for how, values in found.items():
-        first, second, peak = map(statistics.median, zip(*values, strict=True))
-        rows.append({"what": name, "drawn": how, "first s": first, "again s": second, "MB": peak})
+        medians = map(statistics.median, zip(*values, strict=True))
+        rows.append({"what": name, "drawn": how, **dict(zip(columns, medians, strict=True))})
         print(rows[-1], flush=True)
     return rows
 
@@ -149,6 +150,7 @@ def main() -> None:
     epoch = next(what for what, _ in by if what.startswith("epoch"))
     headline = {
         "one_node_seconds": by["predict 1", "lazy"]["first s"],
+        "one_node_cpu_seconds": by["predict 1", "lazy"]["first CPU s"],
         "one_node_vs_whole": by["predict 1", "lazy"]["first s"] / by["predict 1", "whole"]["first s"],
         "epoch_vs_whole": by[epoch, "lazy"]["first s"] / by[epoch, "whole"]["first s"],
         "epoch_memory_vs_whole": by[epoch, "lazy"]["MB"] / by[epoch, "whole"]["MB"],

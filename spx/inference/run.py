@@ -183,7 +183,7 @@ class TrainedRun:
     def _needs_whole_graph(self) -> bool:
         """Without sampled tables any node may be needed, and GraphNorm's statistics are those of the nodes at hand."""
         sampled = isinstance(self.data, ResampledGraphData)
-        return not sampled or any(isinstance(module, GraphNorm) for module in self.model.modules())
+        return not sampled or any(isinstance(module, GraphNorm) for module in self.model.network.modules())
 
 
 def _device(name: str | torch.device | None) -> torch.device:
