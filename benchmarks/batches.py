@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.common import arguments, report
 from benchmarks.sampling import random_graph
-from spx.data.resampled import CoreNodeBatches
+from spx.data.core_nodes import CoreNodeBatches
 from spx.graph.blocks import build_blocks
 from spx.graph.sampling import sample_neighbors
 from spx.nn.network import GraphTransformer

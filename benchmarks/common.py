@@ -32,10 +32,13 @@ RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("spx", "torch", "numba", "lightning", "torch-geometric", "numpy")
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """`--small` for a version of less than a minute; `--case` is how a script calls itself in a fresh process."""
+def arguments(description: str, large: str | None = None) -> argparse.Namespace:
+    """`--small` for a version of less than a minute; `--case` is how a script calls itself in a fresh process; where a
+    script says what for, `--large`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--small", action="store_true", help="a version of less than a minute")
+    if large is not None:
+        parser.add_argument("--large", action="store_true", help=large)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -83,7 +86,9 @@ def in_fresh_process(script: str, case: dict[str, Any]) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def report(name: str, rows: list[dict[str, Any]], headline: dict[str, Any], small: bool) -> None:
+def report(
+    name: str, rows: list[dict[str, Any]], headline: dict[str, Any], small: bool, command: str | None = None
+) -> None:
     """Print the table and the headline, and write `results/<name>.json` (`<name>-small.json` for a small run)."""
     table = Table(title=name)
     columns = columns_of(rows)
@@ -96,7 +101,7 @@ def report(name: str, rows: list[dict[str, Any]], headline: dict[str, Any], smal
         print(f"{key}: {shown(value)}")
     RESULTS.mkdir(exist_ok=True)
     content = {
-        "command": f"make bench-{name}" + (" SMALL=1" if small else ""),
+        "command": command or f"make bench-{name}" + (" SMALL=1" if small else ""),
         "versions": versions(),
         "cpu": cpu(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "not measured",

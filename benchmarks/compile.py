@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.common import arguments, generated_dataset, medians, report
 from spx.data.batch import NodeBatch
-from spx.data.resampled import CoreNodeBatches
+from spx.data.core_nodes import CoreNodeBatches
 from spx.datasets import NodeDataset
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander

@@ -143,7 +143,7 @@ def without_kernels() -> None:
     import spx.nn.network as network
     from benchmarks.plain_attention import plain_attend
 
-    def draw(graph: AttentionGraph, weights: Tensor, k: int, seed: int, sampler: str):
+    def draw(graph: AttentionGraph, weights: Tensor, k: int, seed: int, *_how: Any):
         return loop_over_nodes(graph, weights, k)
 
     def attend(query, key, value, neighborhood, edge_scale, edge_bias, temperature, need_weights):

@@ -86,13 +86,13 @@ def studies(tree: Path, before: Path | None, folder: Path) -> dict[str, Case]:
 
 
 @contextlib.contextmanager
-def checkout(folder: Path, wanted: bool) -> Iterator[Path | None]:
-    """The files of the commit `BEFORE`; none where they aren't wanted or there is no such history."""
+def checkout(folder: Path, wanted: bool, commit: str = BEFORE) -> Iterator[Path | None]:
+    """The files of a commit; none where they aren't wanted or there is no such history."""
     if not wanted:
         yield None
         return
     git = ["git", "-C", str(ROOT), "worktree"]
-    made = subprocess.run([*git, "add", "--detach", str(folder), BEFORE], capture_output=True, check=False)
+    made = subprocess.run([*git, "add", "--detach", str(folder), commit], capture_output=True, check=False)
     try:
         yield folder if made.returncode == 0 else None
     finally:

@@ -1,7 +1,8 @@
 """Stage 2's data: a k-regular sparse graph drawn anew each epoch, in batches of core nodes."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,17 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, SequentialSampler
+from torch.utils.data import DataLoader
 
-from spx.data.batch import Draws, NodeBatch
+from spx.data.ahead import DrawAhead
+from spx.data.core_nodes import CoreNodeBatches, FixedBatches, Tables, as_is, only_draw
 from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores, scores_of_fingerprint
 from spx.errors import ArtifactError, ConfigError
-from spx.graph.blocks import build_blocks
-from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
+from spx.graph.csr import AttentionGraph
+from spx.graph.reach import DegreeCounts, count_degrees, lazy_layers
+from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed, sample_neighbors
 from spx.graph.scores import AttentionScores, read_header
-
-Tables = tuple[NeighborTable, ...]
 
 
 class ResampledGraphData(GraphData):
@@ -30,8 +31,9 @@ class ResampledGraphData(GraphData):
           init_args: {dataset: actor, k: [2, 2, 2]}
 
     What a draw gives is a function of (seed, epoch // resample_every, layer) alone: the same on every rank,
-    after a resume, and with any number of workers. Needs `reload_dataloaders_every_n_epochs: 1` in the Trainer,
-    which the command line sets.
+    after a resume, with any number of workers, drawn whole or just the rows that batches reach. Where these are few, as
+    with few labelled nodes, only they are drawn. A whole draw is made in a thread while the epoch before it trains.
+    Needs `reload_dataloaders_every_n_epochs: 1` in the Trainer, which the command line sets.
 
     Args:
         k: sampled degree of each layer, first layer first; layers beyond the estimator's draw by its last one's scores.
@@ -90,7 +92,8 @@ class ResampledGraphData(GraphData):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.resampling_seconds = 0.0
         self._train_draw: tuple[int, Tables] | None = None
-        self._evaluation_draws: list[Tables] = []
+        self._ahead = DrawAhead()
+        self._whole_tables: dict[tuple[int, int], NeighborTable] = {}
         self._fitting = False
         self._choice: str | None = None
 
@@ -143,7 +146,7 @@ class ResampledGraphData(GraphData):
     @property
     def augmented_edges(self) -> int:
         """Attention edges of the augmented graph that is sampled from."""
-        return self.graph.num_edges if self.scores is None else self.scores.graph.num_edges
+        return self._sampled_graph.num_edges
 
     def setup(self, stage: str) -> None:
         """Find and check the scores before any work starts."""
@@ -171,62 +174,116 @@ class ResampledGraphData(GraphData):
                 "some would have none. Raise it."
             )
 
-    def draw(self, number: int) -> Tables:
-        """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards."""
+    def draw(self, number: int, lazily: Sequence[bool] = ()) -> Tables:
+        """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards.
+
+        Args:
+            number: of the draw.
+            lazily: for each layer whether its rows are drawn when a batch needs them; default: none.
+        """
+        lazily = lazily or [False] * len(self.k)
         if self._choice is not None:  # a resumed fit has found the scores of its checkpoint by now
             rank_zero_info(self._choice)
             self._choice = None
-        graph = self.graph if self.scores is None else self.scores.graph
-        return tuple(
-            sample_neighbors(
-                graph, self._weights(layer), k, draw_seed(self.seed, number, layer), self.sampler, self.graph_first
-            )
-            for layer, k in enumerate(self.k)
-        )
+        return tuple(self._table(number, layer, lazy) for layer, lazy in enumerate(lazily))
+
+    def _table(self, number: int, layer: int, lazy: bool) -> NeighborTable | LazyTable:
+        of_layer = (self._sampled_graph, self._weights(layer), self.k[layer], draw_seed(self.seed, number, layer))
+        how = (self.sampler, self.graph_first)
+        return LazyTable(*of_layer, *how) if lazy else sample_neighbors(*of_layer, *how)
+
+    @property
+    def _sampled_graph(self) -> AttentionGraph:
+        return self.graph if self.scores is None else self.scores.graph
 
     def _weights(self, layer: int) -> Tensor | None:
         """The estimator's scores [M] of the layer; its last layer's for those that it doesn't have."""
         return None if self.scores is None else self.scores.scores_LM[min(layer, self.scores.num_layers - 1)]
 
+    @cached_property
+    def _row_sizes(self) -> DegreeCounts:
+        return count_degrees(self._sampled_graph)
+
     @property
     def evaluation_draws(self) -> list[Tables]:
         """Draws of their own, the same in every epoch and every run of this seed: R, or one while fitting."""
+        return self.evaluation_draws_for([])
+
+    def evaluation_draws_for(self, batches: Sequence[int], times: float = 1) -> list[Tables]:
+        """The same where batches of so many core nodes go through them so often, for which some layers may be lazy
+        (`lazy_layers`). Whole tables are kept, and used again."""
+        lazily = lazy_layers(self._row_sizes, self.k, batches, times)
         wanted = 1 if self._fitting else self.eval_samples
-        drawn = len(self._evaluation_draws)
-        self._evaluation_draws += [self.draw(-1 - sample) for sample in range(drawn, wanted)]
-        return self._evaluation_draws[:wanted]
+        return [self._evaluation_draw(-1 - sample, lazily) for sample in range(wanted)]
+
+    def _evaluation_draw(self, number: int, lazily: Sequence[bool]) -> Tables:
+        kept = [self._whole_tables.get((number, layer)) for layer in range(len(self.k))]
+        if None not in kept:
+            return tuple(kept)
+        drawn = self.draw(number, [lazy or table is not None for lazy, table in zip(lazily, kept, strict=True)])
+        tables = tuple(new if old is None else old for old, new in zip(kept, drawn, strict=True))
+        whole = {layer: table for layer, table in enumerate(tables) if isinstance(table, NeighborTable)}
+        self._whole_tables |= {(number, layer): table for layer, table in whole.items()}
+        return tables
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        number = epoch // self.resample_every
-        self.resampling_seconds = 0.0
-        if self._train_draw is None or self._train_draw[0] != number:
-            start = time.perf_counter()
-            self._train_draw = (number, self.draw(number))
-            self.resampling_seconds = time.perf_counter() - start
-        tables = self._train_draw[1]
         if self.batch_size is None and self.num_ranks == 1:
-            return self.whole_graph_loader(self.whole_graph_batch(tables, "train"))
+            return self.whole_graph_loader(self.whole_graph_batch(self._training_tables(epoch, []), "train"))
         nodes = self.nodes_of("train")
         seed = draw_seed(self.seed, epoch, layer=-1)
         order = torch.randperm(nodes.numel(), generator=torch.Generator().manual_seed(seed))
         batches = order.split(self.batch_size or nodes.numel())
         if len(batches) > 1 and batches[-1].numel() == 1:  # batch norm can't do one node
             batches = batches[:-1]
-        return self._core_node_loader(nodes, [tables], batches, _only_draw)
+        shares = self._shares(batches)
+        return self._core_node_loader(nodes, [self._training_tables(epoch, shares)], shares, only_draw)
+
+    def _training_tables(self, epoch: int, shares: Sequence[list[int]]) -> Tables:
+        """The epoch's draw, for which the epoch may have to wait, and a start on the next one."""
+        number = epoch // self.resample_every
+        lazily = lazy_layers(self._row_sizes, self.k, [*map(len, shares)], self.resample_every)
+        self.resampling_seconds = 0.0
+        if self._train_draw is None or self._train_draw[0] != number:
+            start = time.perf_counter()
+            self._train_draw = (number, self._ahead.take(number) or self.draw(number, lazily))
+            self.resampling_seconds = time.perf_counter() - start
+        following = (epoch + 1) // self.resample_every
+        if following != number and self._goes_on_after(epoch) and not all(lazily):
+            self._ahead.start(following, lambda: self.draw(following, lazily))
+        return self._train_draw[1]
+
+    def _goes_on_after(self, epoch: int) -> bool:
+        """Whether the fit has another epoch, and no processes are forked beside a thread that draws for it."""
+        last = self.trainer.max_epochs if self._fitting and self.trainer is not None else 0
+        return not self.num_workers and (last is None or last < 0 or epoch + 1 < last)
+
+    def teardown(self, stage: str) -> None:
+        self._ahead.stop()
 
     def evaluation_loader(self, part: str) -> DataLoader:
         if self.eval_batch_size is None and self.num_ranks == 1:
             return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
         nodes = self.nodes_of(part)
-        batches = torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel())
-        return self._core_node_loader(nodes, self.evaluation_draws, batches, _as_is)
+        shares = self._shares(torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel()))
+        draws = self.evaluation_draws_for([*map(len, shares)], self._evaluations)
+        return self._core_node_loader(nodes, draws, shares, as_is)
+
+    @property
+    def _evaluations(self) -> float:
+        """How often the fit goes through its validation's draw."""
+        last = self.trainer.max_epochs if self._fitting and self.trainer is not None else 1
+        return math.inf if last is None or last < 0 else last
+
+    def _shares(self, batches: Sequence[Tensor]) -> list[list[int]]:
+        """This rank's share of each batch; every rank has as many batches, if need be empty ones."""
+        return [batch[self.rank :: self.num_ranks].tolist() for batch in batches]
 
     def _core_node_loader(
-        self, nodes: Tensor, draws: Sequence[Tables], batches: Sequence[Tensor], collate: Callable
+        self, nodes: Tensor, draws: Sequence[Tables], shares: Sequence[list[int]], collate: Callable
     ) -> DataLoader:
-        """This rank's share of each batch; every rank has as many batches, if need be empty ones."""
-        shares = [batch[self.rank :: self.num_ranks].tolist() for batch in batches]
+        for table in draws[0] if self.num_workers else ():
+            table.rows(nodes[:1])  # the kernel is compiled, or loaded, before processes are forked
         return DataLoader(
             CoreNodeBatches(nodes, draws, self.dataset.x, self.dataset.y),
             batch_size=None,
@@ -235,50 +292,3 @@ class ResampledGraphData(GraphData):
             num_workers=self.num_workers,
             generator=torch.Generator(),  # the global stream is dropout's
         )
-
-
-class FixedBatches(SequentialSampler):
-    """Batches in their order, which were drawn before: what Lightning doesn't take for shuffled (`overfit_batches`).
-
-    Args:
-        batches: places of each one's core nodes.
-    """
-
-    def __init__(self, batches: Sequence[list[int]]):
-        super().__init__(batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.data_source)
-
-
-class CoreNodeBatches(Dataset):
-    """Core nodes, fetched a batch at a time with all that their layers need, once for each draw.
-
-    Args:
-        nodes: [B_all] int64 core nodes.
-        draws: R draws of L tables over all N nodes.
-        x: [N, F] features.
-        y: [N] or [N, C] labels.
-    """
-
-    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Tensor, y: Tensor):
-        self.nodes, self.draws, self.x, self.y = nodes, draws, x, y
-
-    def __len__(self) -> int:
-        return self.nodes.numel()
-
-    def __getitem__(self, indices: list[int]) -> Draws:
-        core = self.nodes[indices]
-        return [self._batch(tables, core) for tables in self.draws]
-
-    def _batch(self, tables: Tables, core: Tensor) -> NodeBatch:
-        blocks = build_blocks(tables, core)
-        return NodeBatch(self.x[blocks.nodes], blocks.layers, torch.arange(core.numel()), self.y[core], core)
-
-
-def _as_is(draws: Draws) -> Draws:
-    return draws
-
-
-def _only_draw(draws: Draws) -> NodeBatch:
-    return draws[0]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spx.graph.sampling import NeighborTable
+from spx.graph.sampling import LazyTable, NeighborTable
 
 
 class LayeredBlocks(NamedTuple):
@@ -26,11 +26,11 @@ class LayeredBlocks(NamedTuple):
     layers: tuple[NeighborTable, ...]
 
 
-def build_blocks(tables: Sequence[NeighborTable], core_nodes: Tensor) -> LayeredBlocks:
+def build_blocks(tables: Sequence[NeighborTable | LazyTable], core_nodes: Tensor) -> LayeredBlocks:
     """Collect the sampled neighbourhoods of the core nodes, from the last layer to the first.
 
     Args:
-        tables: L tables over all N nodes, first layer first.
+        tables: L tables over all N nodes, first layer first; of lazy ones the rows that are reached are drawn.
         core_nodes: [B] int64, distinct.
 
     Returns:
@@ -38,10 +38,9 @@ def build_blocks(tables: Sequence[NeighborTable], core_nodes: Tensor) -> Layered
     """
     nodes, layers = core_nodes, []
     for table in reversed(tables):
-        neighbors = table.neighbors[nodes].long()
-        edge_type = table.edge_type[nodes]
-        nodes, positions = _outputs_first(nodes, neighbors)
-        layers.append(NeighborTable(positions, edge_type))
+        drawn = table.rows(nodes)
+        nodes, positions = _outputs_first(nodes, drawn.neighbors.long())
+        layers.append(drawn._replace(neighbors=positions))
     return LayeredBlocks(nodes, tuple(reversed(layers)))
 
 

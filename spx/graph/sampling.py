@@ -10,6 +10,7 @@ Letters: N nodes, M attention edges, K sampled degree.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from torch import Tensor
@@ -41,6 +42,10 @@ class NeighborTable(NamedTuple):
     def num_edges(self) -> int:
         return self.neighbors.numel()
 
+    def rows(self, nodes: Tensor) -> "NeighborTable":
+        """The rows of `nodes` [n] int64, in their order."""
+        return NeighborTable(self.neighbors[nodes], self.edge_type[nodes])
+
 
 def draw_seed(seed: int, draw: int, layer: int) -> int:
     """Seed of one layer's draw: a hash of the run's seed, the number of the draw and the layer.
@@ -58,8 +63,9 @@ def sample_neighbors(
     seed: int,
     sampler: SamplerName = "attention",
     graph_first: bool = False,
+    rows: Tensor | None = None,
 ) -> NeighborTable:
-    """Draw the K attention edges of each node.
+    """Draw the K attention edges of each node, or of some nodes.
 
     Drawn edges stand in the row's order. A row of at most K edges keeps all of them; its remaining slots are drawn from
     it with replacement, in proportion to the weights ("top": by repeating the ranked row from its start).
@@ -73,13 +79,14 @@ def sample_neighbors(
             equal ones the first.
         graph_first: whether a row's graph edges are drawn before all others: exactly so, whatever the weights. Within
             both kinds the law stays. A short row's draws with replacement are from its graph edges, if it has any.
+        rows: [n] int64, nodes whose rows alone are drawn, which takes what these rows take; default: all N.
 
     Returns:
-        The table over all N nodes, on the device of the graph.
+        The table over all N nodes, or those rows of it bit for bit, on the device of the graph.
 
     Raises:
         ConfigError: K below 1, weights missing or of another length.
-        DatasetError: a row without an edge.
+        DatasetError: a row without an edge, among those to be drawn.
 
     Example:
         >>> import torch
@@ -100,19 +107,36 @@ def sample_neighbors(
         raise ConfigError(
             f"There are {weights.numel():,} scores for {graph.num_edges:,} attention edges: those of another graph."
         )
-    degrees = graph.degrees()
+    degrees = graph.degrees() if rows is None else graph.indptr[rows + 1] - graph.indptr[rows]
     if (degrees == 0).any():
-        node = int((degrees == 0).nonzero()[0])
+        empty = (degrees == 0).nonzero()[0]
+        node = int(empty if rows is None else rows[empty])
         raise DatasetError(f"Node {node} has no attention edge to sample from. Augment with self-loops or an expander.")
 
     weights = None if sampler == "uniform" else weights.detach()
     first_type = int(EdgeType.GRAPH) if graph_first else None
     if sampler == "top":
-        table = torch_sampling.draw(*graph, weights, k, seed, random=False, first_type=first_type)
+        table = torch_sampling.draw(*graph, weights, k, seed, random=False, first_type=first_type, rows=rows)
     elif graph.indptr.device.type == "cpu" and can_compile():
         from spx.kernels import cpu_sampling
 
-        table = cpu_sampling.draw(*graph, weights, k, seed, first_type)
+        table = cpu_sampling.draw(*graph, weights, k, seed, first_type, rows)
     else:
-        table = torch_sampling.draw(*graph, weights, k, seed, first_type=first_type)
+        table = torch_sampling.draw(*graph, weights, k, seed, first_type=first_type, rows=rows)
     return NeighborTable(*table)
+
+
+@dataclass(frozen=True, eq=False)
+class LazyTable:
+    """A table whose rows are drawn when they are asked for: those of `sample_neighbors`, whose arguments it takes."""
+
+    graph: AttentionGraph
+    weights: Tensor | None
+    k: int
+    seed: int
+    sampler: SamplerName = "attention"
+    graph_first: bool = False
+
+    def rows(self, nodes: Tensor) -> NeighborTable:
+        """The rows of `nodes` [n] int64, in their order."""
+        return sample_neighbors(self.graph, self.weights, self.k, self.seed, self.sampler, self.graph_first, nodes)

@@ -11,7 +11,7 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
-from spx.data.resampled import CoreNodeBatches
+from spx.data.core_nodes import CoreNodeBatches
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.inference import BATCH_SIZE, DRAWS
@@ -136,7 +136,7 @@ class TrainedRun:
                 self.folder,
             )
         x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
-        return self._batches(numbers, x, self._neighborhoods(draws), batch_size)
+        return self._batches(numbers, x, self._neighborhoods(draws, numbers, batch_size), batch_size)
 
     def _batches(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):
@@ -154,12 +154,13 @@ class TrainedRun:
             )
         return step
 
-    def _neighborhoods(self, draws: int) -> list[tuple]:
-        """Of each draw, all layers' over all nodes."""
+    def _neighborhoods(self, draws: int, nodes: Tensor, batch_size: int) -> list[tuple]:
+        """Of each draw, all layers' over all nodes; lazy ones where the nodes to predict reach little."""
         if not isinstance(self.data, ResampledGraphData):
             return [(self.data.graph,)]
         self.data.eval_samples = 1 if self.data.sampler == "top" else draws
-        return self.data.evaluation_draws
+        batches = [] if self._needs_whole_graph else [*map(len, nodes.split(batch_size))]
+        return self.data.evaluation_draws_for(batches)
 
     def _passes(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:
         """The forward passes for some nodes after the others, each a draw, made when it is asked for."""
@@ -182,7 +183,7 @@ class TrainedRun:
     def _needs_whole_graph(self) -> bool:
         """Without sampled tables any node may be needed, and GraphNorm's statistics are those of the nodes at hand."""
         sampled = isinstance(self.data, ResampledGraphData)
-        return not sampled or any(isinstance(module, GraphNorm) for module in self.model.modules())
+        return not sampled or any(isinstance(module, GraphNorm) for module in self.model.network.modules())
 
 
 def _device(name: str | torch.device | None) -> torch.device:

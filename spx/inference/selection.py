@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -57,17 +56,29 @@ def _checked_numbers(nodes: Tensor, dataset: NodeDataset) -> Tensor:
 
 def _numbers_of(nodes: Any, dataset: NodeDataset) -> Tensor:
     given = _series(nodes)
-    ids = pl.Series(np.arange(dataset.num_nodes)) if dataset.node_ids is None else dataset.node_ids
-    names = given.cast(ids.dtype, strict=False)
-    known = ids.to_frame("id").with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
-    numbers = names.to_frame("id").join(known, on="id", how="left", maintain_order="left")["number"]
+    numbers = _places(given, dataset)
     if numbers.null_count():
         unknown = given.filter(numbers.is_null())
+        ids = range(dataset.num_nodes) if dataset.node_ids is None else dataset.node_ids
         raise ConfigError(
             f"{len(unknown):,} of {len(given):,} nodes aren't in the graph, such as {_examples(unknown)}. "
             f"Its nodes have names such as {_examples(ids)}."
         )
     return torch.from_numpy(numbers.to_numpy().copy())
+
+
+def _places(given: pl.Series, dataset: NodeDataset) -> pl.Series:
+    """Numbers of the nodes by name, Int64, null where there is none. What it takes beside one look at the names doesn't
+    grow with the graph."""
+    if dataset.node_ids is None:
+        numbers = given.cast(pl.Int64, strict=False).alias("number")
+        return (
+            numbers.to_frame().select(pl.when(numbers.is_between(0, dataset.num_nodes - 1)).then("number")).to_series()
+        )
+    wanted = given.cast(dataset.node_ids.dtype, strict=False).to_frame("id")
+    known = dataset.node_ids.to_frame("id").with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
+    found = known.join(wanted, on="id", how="semi")
+    return wanted.join(found, on="id", how="left", maintain_order="left")["number"]
 
 
 def _series(nodes: Any) -> pl.Series:

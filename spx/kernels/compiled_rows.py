@@ -60,6 +60,14 @@ def compile_rows(function: Callable) -> Callable:
     return kernel
 
 
+def bounds_of_rows(indptr: Tensor, rows: Tensor | None) -> Tensor:
+    """Row pointers [n + 1] of a CSR that holds the given rows [n] alone, in their order; None: of all rows."""
+    if rows is None:
+        return indptr
+    degrees = indptr[rows + 1] - indptr[rows]
+    return torch.nn.functional.pad(degrees.cumsum(0), (1, 0))
+
+
 def row_ranges(indptr: Tensor, parts: int) -> list[tuple[int, int]]:
     """Split the rows of a CSR into at most `parts` consecutive ranges of about as many edges each."""
     num_nodes, num_edges = indptr.numel() - 1, int(indptr[-1])

@@ -16,7 +16,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from spx.kernels.compiled_rows import compile_rows, num_threads, row_ranges, run_over
+from spx.kernels.compiled_rows import bounds_of_rows, compile_rows, num_threads, row_ranges, run_over
 from spx.kernels.noise import (
     DRAWN_FIRST,
     GAMMA,
@@ -29,6 +29,7 @@ from spx.kernels.noise import (
 
 NS_PER_EDGE = 18
 NO_WEIGHTS = np.empty(0, np.float32)
+ALL_ROWS = np.empty(0, np.int64)
 
 
 def draw(
@@ -39,17 +40,19 @@ def draw(
     k: int,
     seed: int,
     first_type: int | None = None,
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sources [N, K] and types [N, K] of the drawn edges, those of `first_type` before all others; see
-    `spx.graph.sampling.sample_neighbors`."""
-    num_nodes = indptr.numel() - 1
-    neighbors = torch.empty(num_nodes, k, dtype=source.dtype)
-    types = torch.empty(num_nodes, k, dtype=edge_type.dtype)
+    """Sources [N, K] and types [N, K] of the drawn edges, those of `first_type` before all others; of `rows` [n] alone
+    where they are given. See `spx.graph.sampling.sample_neighbors`."""
+    bounds = bounds_of_rows(indptr, rows)
+    neighbors = torch.empty(bounds.numel() - 1, k, dtype=source.dtype)
+    types = torch.empty(bounds.numel() - 1, k, dtype=edge_type.dtype)
     weights = NO_WEIGHTS if weights is None else weights.to(torch.float32).contiguous().numpy()
-    rows = [tensor.numpy() for tensor in (indptr, source, edge_type)]
+    graph = [tensor.numpy() for tensor in (indptr, source, edge_type)]
     run_over(
-        _kernel(first_type), row_ranges(indptr, num_threads(NS_PER_EDGE * source.numel())), *rows, weights,
-        np.uint64(seed), neighbors.numpy(), types.numpy(),
+        _kernel(first_type), row_ranges(bounds, num_threads(NS_PER_EDGE * int(bounds[-1]))),
+        ALL_ROWS if rows is None else rows.contiguous().numpy(), *graph, weights, np.uint64(seed),
+        neighbors.numpy(), types.numpy(),
     )  # fmt: skip
     return neighbors, types
 
@@ -153,11 +156,12 @@ def _repeat_drawn(weights, edge_type, first_type, seed, slots_from, first_edge, 
 def _kernel(first_type: int | None) -> Callable:
     """The kernel that draws edges of one type before all others, or without such a type."""
 
-    def kernel(part, start, stop, indptr, source, edge_type, weights, seed, neighbors, types):
+    def kernel(part, start, stop, rows, indptr, source, edge_type, weights, seed, neighbors, types):
         k = neighbors.shape[1]
         keys, kept = np.empty(k, np.float64), np.empty(k, np.int64)
         num_edges = indptr[indptr.size - 1]  # counters of the slots to fill follow those of the edges
-        for i in range(start, stop):
+        for place in range(start, stop):
+            i = rows[place] if rows.size else place
             first_edge, last_edge = indptr[i], indptr[i + 1]
             degree = last_edge - first_edge
             if degree > k:
@@ -168,7 +172,7 @@ def _kernel(first_type: int | None) -> Callable:
             else:
                 _repeat_drawn(weights, edge_type, first_type, seed, num_edges + i * k, first_edge, degree, kept)
             for slot in range(k):
-                neighbors[i, slot] = source[kept[slot]]
-                types[i, slot] = edge_type[kept[slot]]
+                neighbors[place, slot] = source[kept[slot]]
+                types[place, slot] = edge_type[kept[slot]]
 
     return compile_rows(kernel)

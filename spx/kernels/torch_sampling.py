@@ -7,7 +7,7 @@ padded matrix, so that one top-k serves many rows and the padding never more tha
 import torch
 from torch import Tensor
 
-from spx.kernels.compiled_rows import row_ranges
+from spx.kernels.compiled_rows import bounds_of_rows, row_ranges
 from spx.kernels.noise import DRAWN_FIRST, LARGEST_WEIGHT, SMALLEST_WEIGHT, uniform
 
 CHUNK_EDGES = 1 << 22  # edges whose keys are held at a time
@@ -22,40 +22,40 @@ def draw(
     seed: int,
     random: bool = True,
     first_type: int | None = None,
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sources [N, K] and types [N, K] of the drawn edges, or of the largest weights where `random` is false; edges of
-    `first_type` before all others. See `spx.graph.sampling.sample_neighbors`."""
-    num_nodes, num_edges = indptr.numel() - 1, source.numel()
-    chosen = torch.empty(num_nodes, k, dtype=torch.int64, device=indptr.device)
-    for start, stop in row_ranges(indptr, 1 + num_edges // CHUNK_EDGES):
-        first, last = int(indptr[start]), int(indptr[stop])
-        local = indptr[start : stop + 1] - first
+    `first_type` before all others; of `rows` [n] alone where they are given. See
+    `spx.graph.sampling.sample_neighbors`."""
+    num_edges, bounds = source.numel(), bounds_of_rows(indptr, rows)
+    chosen = torch.empty(bounds.numel() - 1, k, dtype=torch.int64, device=indptr.device)
+    for start, stop in row_ranges(bounds, 1 + int(bounds[-1]) // CHUNK_EDGES):
+        local = bounds[start : stop + 1] - bounds[start]
+        of_chunk = torch.arange(start, stop, device=indptr.device) if rows is None else rows[start:stop]
+        edges = torch.repeat_interleave(indptr[of_chunk] - local[:-1], local.diff(), output_size=int(local[-1]))
+        edges += torch.arange(edges.numel(), device=edges.device)
         if weights is None:
-            of_chunk = torch.ones(last - first, device=indptr.device)
+            drawn_by = torch.ones(edges.numel(), device=indptr.device)
         else:
-            given = weights[first:last].to(indptr.device, torch.float32)
-            of_chunk = torch.where(given > SMALLEST_WEIGHT, given, SMALLEST_WEIGHT)
+            given = weights[edges.to(weights.device)].to(indptr.device, torch.float32)
+            drawn_by = torch.where(given > SMALLEST_WEIGHT, given, SMALLEST_WEIGHT)
         if first_type is not None:
-            of_chunk = of_chunk.double().clamp_(max=LARGEST_WEIGHT)
-            of_chunk[edge_type[first:last] == first_type] *= DRAWN_FIRST
-        slots = num_edges + torch.arange(start * k, stop * k, device=indptr.device).view(-1, k)
-        chosen[start:stop] = first + _choose(local, of_chunk, k, seed, first, slots, random)
+            drawn_by = drawn_by.double().clamp_(max=LARGEST_WEIGHT)
+            drawn_by[edge_type[edges] == first_type] *= DRAWN_FIRST
+        slots = num_edges + of_chunk[:, None] * k + torch.arange(k, device=indptr.device)
+        chosen[start:stop] = edges[_choose(local, drawn_by, k, seed, edges, slots, random)]
     return source[chosen], edge_type[chosen]
 
 
-def _choose(indptr: Tensor, weights: Tensor, k: int, seed: int, first: int, slots: Tensor, random: bool) -> Tensor:
+def _choose(indptr: Tensor, weights: Tensor, k: int, seed: int, edges: Tensor, slots: Tensor, random: bool) -> Tensor:
     """Chosen edges of each row as positions in `weights`: [rows, k] int64.
 
     Args:
-        first: counter of the first edge's random number.
+        edges: counters of the edges' random numbers, of the shape of `weights`.
         slots: [rows, k] counters of the slots' random numbers, for rows of fewer than k edges.
     """
     degrees = indptr.diff()
-    if random:
-        counter = torch.arange(first, first + weights.numel(), device=weights.device)
-        keys = uniform(seed, counter).log_().neg_() / weights
-    else:
-        keys = -weights.double()
+    keys = uniform(seed, edges).log_().neg_() / weights if random else -weights.double()
     chosen = torch.empty_like(slots)
     width_class = torch.log2(degrees.double()).ceil_().long()
     for exponent in width_class.unique().tolist():

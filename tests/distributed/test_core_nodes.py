@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from spx.data.batch import NodeBatch
-from spx.data.resampled import CoreNodeBatches
+from spx.data.core_nodes import CoreNodeBatches
 from spx.graph.csr import augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import sample_neighbors

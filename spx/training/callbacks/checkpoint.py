@@ -1,15 +1,20 @@
 """Which checkpoints a run keeps: the best on validation, and the last epoch's to go on from."""
 
+import contextlib
+import copy
 import math
 import time
 from pathlib import Path
 from typing import Any
+from weakref import proxy
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from spx.errors import SpxError
 from spx.run_folder import BEST_CHECKPOINT, LAST_CHECKPOINT, run_folder
 
 
@@ -19,8 +24,28 @@ def best_checkpoint(trainer: Trainer) -> ModelCheckpoint | None:
     return next((callback for callback in kept if isinstance(callback, BestCheckpoint)), kept[0] if kept else None)
 
 
+class HeldCheckpoint(CheckpointIO):
+    """Takes the checkpoint that a Trainer saves into memory, as it is now, in place of a file."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, Any] | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        self.content = copy.deepcopy(checkpoint)  # weights, optimiser and figures are the fit's own, and go on
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        raise NotImplementedError
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        raise NotImplementedError
+
+
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint that is best on validation, and the last epoch's to resume from.
+
+    Writing takes longer than all else that is done beside the network, and at first nearly every epoch is the best. So
+    a best checkpoint that follows the one before too soon waits in memory. It is written before the next last one,
+    whose fit would not find it again, and at the end, however that comes.
 
     A fit without any validation (`limit_val_batches: 0`, an end before the first) has no best epoch: the last one's
     weights take the place, and a warning says so.
@@ -30,8 +55,8 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: log key that selects; default: the dataset's metric on validation.
         mode: "max" or "min" of the monitored value.
         keep_last: whether the last epoch's checkpoint is kept too, as `last.ckpt`.
-        last_seconds: least time between two writes of `last.ckpt`, which for short epochs would cost a tenth of them;
-            the end of the fit always writes it.
+        last_seconds: least time between two writes of `last.ckpt`, and of `best.ckpt`: for short epochs each would cost
+            a tenth of them. The end of the fit always writes both.
     """
 
     def __init__(
@@ -45,7 +70,8 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(dirpath, "best", monitor, mode=mode, enable_version_counter=False)
         self.keep_last = keep_last  # Lightning's own save_last only follows a checkpoint that is best
         self.last_seconds = last_seconds
-        self._last_written = -math.inf
+        self._last_written = self._best_written = -math.inf
+        self._held: dict[str, Any] | None = None
         self.best_metric: float | None = None
         """The dataset's validation metric of the best checkpoint, whatever selected it."""
 
@@ -70,9 +96,43 @@ class BestCheckpoint(ModelCheckpoint):
             self._take_last_for_best(trainer)
         due = ends or time.monotonic() - self._last_written >= self.last_seconds
         if self.keep_last and trainer.strategy.broadcast(due) and not trainer.fast_dev_run:
+            self._write_best(trainer)  # first: a fit that goes on from the last one knows that it was written
             self._last_written = time.monotonic()
             self.last_model_path = str(Path(self.dirpath) / Path(LAST_CHECKPOINT).name)
             trainer.save_checkpoint(self.last_model_path, weights_only=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._write_best(trainer)
+        trainer.strategy.barrier()  # the other ranks may read it next
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        super().on_exception(trainer, pl_module, exception)
+        with contextlib.suppress(OSError, RuntimeError, SpxError):  # what ended the fit is what has to be said
+            self._write_best(trainer)
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        if time.monotonic() - self._best_written >= self.last_seconds:
+            self._held = None
+            super()._save_checkpoint(trainer, filepath)
+            self._best_written = time.monotonic()
+            return
+        strategy, held = trainer.strategy, HeldCheckpoint()
+        writer, strategy.checkpoint_io = strategy.checkpoint_io, held
+        try:
+            trainer.save_checkpoint(filepath, self.save_weights_only)
+        finally:
+            strategy.checkpoint_io = writer
+        self._held = held.content  # of rank zero alone
+        self._last_global_step_saved, self._last_checkpoint_saved = trainer.global_step, filepath
+
+    def _write_best(self, trainer: Trainer) -> None:
+        """Write what waits in memory."""
+        if self._held is not None:
+            trainer.strategy.checkpoint_io.save_checkpoint(self._held, self.best_model_path)
+            self._held, self._best_written = None, time.monotonic()
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(proxy(self))
 
     def _take_last_for_best(self, trainer: Trainer) -> None:
         rank_zero_info(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spx.data import AugmentedGraphData, NodeBatch, ResampledGraphData
-from spx.data.resampled import Tables
+from spx.data.core_nodes import Tables
 from spx.datasets import NodeDataset
 from spx.errors import ConfigError
 from spx.graph.sampling import draw_seed, sample_neighbors
@@ -106,9 +106,9 @@ def test_a_draw_is_made_once_and_timed(make: Make, monkeypatch: pytest.MonkeyPat
     data, drawn = make(0, resample_every=2), []
     draw = data.draw
 
-    def count(number: int) -> Tables:
+    def count(number: int, lazily: list[bool]) -> Tables:
         drawn.append(number)
-        return draw(number)
+        return draw(number, lazily)
 
     monkeypatch.setattr(data, "draw", count)
     seconds = []

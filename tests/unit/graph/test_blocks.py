@@ -5,7 +5,7 @@ from torch import Tensor
 from spx.graph.blocks import LayeredBlocks, build_blocks
 from spx.graph.csr import augment
 from spx.graph.expander import build_expander
-from spx.graph.sampling import NeighborTable, sample_neighbors
+from spx.graph.sampling import LazyTable, NeighborTable, sample_neighbors
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings
 
@@ -118,3 +118,19 @@ def test_a_network_gives_the_core_nodes_the_same_outputs_as_the_whole_tables(
         batch = net(x[blocks.nodes], blocks.layers)
     torch.testing.assert_close(batch, whole[core], rtol=0, atol=1e-10)
     assert whole.std(0).min() > 1e-3, "the case must tell nodes apart"
+
+
+def test_lazy_tables_give_the_same_blocks_and_draw_only_what_is_reached(core: Tensor, monkeypatch) -> None:
+    edge_index = torch.randint(0, NUM_NODES, (2, 4 * NUM_NODES), generator=torch.Generator().manual_seed(0))
+    graph = augment(edge_index, NUM_NODES, build_expander(NUM_NODES, 2, seed=0))
+    whole = build_blocks(sampled_tables(), core)
+    lazy = [LazyTable(graph, None, k, seed, "uniform") for seed, k in enumerate(DEGREES)]
+    drawn: list[int] = []
+    rows = LazyTable.rows
+    monkeypatch.setattr(LazyTable, "rows", lambda self, nodes: drawn.append(nodes.numel()) or rows(self, nodes))
+    found = build_blocks(lazy, core)
+    assert found.nodes.equal(whole.nodes)
+    for one, other in zip(found.layers, whole.layers, strict=True):
+        assert one.neighbors.equal(other.neighbors)
+        assert one.edge_type.equal(other.edge_type)
+    assert drawn[::-1] == sizes(whole)[1:]

@@ -9,7 +9,7 @@ from torch import Tensor
 from spx.errors import ConfigError, DatasetError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
-from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
+from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed, sample_neighbors
 
 SAMPLERS: list[SamplerName] = ["attention", "uniform", "top"]
 
@@ -63,6 +63,32 @@ def test_distinct_edges_or_the_whole_row(sampler: SamplerName, k: int) -> None:
     assert table.edge_type.dtype == torch.uint8
     assert (table.num_nodes, table.num_edges) == (80, 80 * k)
     assert_valid(graph, table, k)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("graph_first", [False, True])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_rows_asked_for_are_those_of_the_whole_table(
+    monkeypatch: pytest.MonkeyPatch, sampler: SamplerName, graph_first: bool, compiled: bool
+) -> None:
+    graph = graph_of()
+    arguments = (graph, weights_of(graph), 4, 7, sampler, graph_first)
+    whole, nodes = sample_neighbors(*arguments), torch.tensor([5, 79, 0, 33])
+    if not compiled:
+        monkeypatch.setattr("spx.graph.sampling.can_compile", lambda: False)
+    for rows in (sample_neighbors(*arguments, nodes), LazyTable(*arguments).rows(nodes), whole.rows(nodes)):
+        assert rows.neighbors.equal(whole.neighbors[nodes])
+        assert rows.edge_type.equal(whole.edge_type[nodes])
+
+
+def test_of_rows_asked_for_an_empty_one_is_named_and_others_are_drawn() -> None:
+    graph = augment(torch.tensor([[1, 2], [0, 1]]), 4, self_loops=False)
+    with pytest.raises(DatasetError, match="Node 3 has no attention edge to sample from"):
+        sample_neighbors(graph, None, 3, 0, "uniform", rows=torch.tensor([1, 3]))
+    assert sample_neighbors(graph, None, 2, 0, "uniform", rows=torch.tensor([1, 0])).neighbors.tolist() == [
+        [2, 2],
+        [1, 1],
+    ]
 
 
 def test_one_node() -> None:

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from spx.data import AugmentedGraphData
+from benchmarks.common import generated_dataset
+from spx.data import AugmentedGraphData, graph_data
+from spx.data import resampled as data_of_draws
 from spx.datasets import NodeDataset
 from spx.errors import ArtifactError, ConfigError
+from spx.graph import sampling
 from spx.inference.run import TrainedRun
 from spx.training import AttentionEstimator, GCNBaseline
 
@@ -57,6 +60,31 @@ def test_some_nodes_in_the_order_given(make_run: MakeRun) -> None:
     assert some.nodes.tolist() == [70, 3, 12]
     torch.testing.assert_close(some.probabilities, whole.probabilities[some.nodes], **close)
     assert run.predict(nodes=torch.tensor([70, 3, 12]), draws=2, batch_size=2).probabilities.equal(some.probabilities)
+
+
+def test_few_nodes_are_predicted_without_drawing_the_graph(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, few = generated_dataset(4000, 10), torch.tensor([17, 3999, 1800])
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: dataset)
+    drawn: list[int] = []
+    sample = sampling.sample_neighbors
+
+    def count(*arguments: object) -> object:
+        table = sample(*arguments)
+        drawn.append(table.num_nodes)
+        return table
+
+    for module in (sampling, data_of_draws):
+        monkeypatch.setattr(module, "sample_neighbors", count)
+    run = make_run("generated")
+    some = run.predict(nodes=few, draws=2)
+    assert 0 < sum(drawn) < 100
+    drawn.clear()
+    whole = run.predict(draws=2)
+    assert drawn == [4000] * 4, "two draws of two layers"
+    torch.testing.assert_close(some.probabilities, whole.probabilities[few], **close)
+    drawn.clear()
+    assert run.predict(nodes=few, draws=2).probabilities.equal(some.probabilities)
+    assert drawn == [], "whole tables that are there are used"
 
 
 def test_new_features_alone_or_with_the_graph(make_run: MakeRun, toy: NodeDataset) -> None:

@@ -47,6 +47,37 @@ def test_the_compiled_draw_is_the_plain_one(kind: str, k: int) -> None:
         assert all(map(torch.equal, compiled, plain))
 
 
+ROWS = torch.tensor([299, 5, 7, 7, 0, 280, 123])
+"""One of them the hub, one twice, and some with a self-loop alone."""
+
+
+@KINDS
+@pytest.mark.parametrize("k", [1, 3, 10, 400])
+@pytest.mark.parametrize("first_type", [None, 0])
+@pytest.mark.parametrize("rows", [ROWS, torch.arange(300), torch.empty(0, dtype=torch.int64)], ids=["7", "all", "none"])
+def test_some_rows_are_those_of_the_whole_table(kind: str, k: int, first_type: int | None, rows: Tensor) -> None:
+    graph = graph_of()
+    weights = weights_of(kind, graph.num_edges)
+    draws = [lambda **more: cpu_sampling.draw(*graph, weights, k, 4, first_type, **more)]
+    draws.append(lambda **more: torch_sampling.draw(*graph, weights, k, 4, first_type=first_type, **more))
+    if weights is not None:
+        draws.append(lambda **more: torch_sampling.draw(*graph, weights, k, 4, False, first_type, **more))
+    for draw in draws:
+        assert all(some.equal(whole[rows]) for some, whole in zip(draw(rows=rows), draw(), strict=True))
+
+
+def test_some_rows_are_the_same_in_chunks_and_by_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, rows = graph_of(), torch.randperm(300, generator=torch.Generator().manual_seed(2))[:200]
+    weights = weights_of("smooth", graph.num_edges)
+    whole = [tensor[rows] for tensor in cpu_sampling.draw(*graph, weights, 4, 3)]
+    for parts in (1, 2, 5):
+        monkeypatch.setattr(cpu_sampling, "num_threads", lambda _: parts)  # noqa: B023
+        assert all(map(torch.equal, cpu_sampling.draw(*graph, weights, 4, 3, rows=rows), whole))
+    for chunk_edges in (1, 37, 400):
+        monkeypatch.setattr(torch_sampling, "CHUNK_EDGES", chunk_edges)
+        assert all(map(torch.equal, torch_sampling.draw(*graph, weights, 4, 3, rows=rows), whole))
+
+
 @pytest.mark.parametrize("chunk_edges", [1, 5, 37, 400])
 @pytest.mark.parametrize("random", [True, False])
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, chunk_edges: int, random: bool) -> None:
