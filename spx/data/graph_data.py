@@ -18,6 +18,7 @@ from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerpri
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.schema import Scaling
 from spx.datasets.own.settings import DEFAULT_SHARES
+from spx.datasets.types import FeatureForm
 from spx.datasets.types import Metric as MetricName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
@@ -39,6 +40,8 @@ class GraphData(L.LightningDataModule):
         seed: of the expander and of every draw; the command line sets it to `seed_everything`.
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
+        features: form in memory: "sparse" (the entries that aren't zero), "dense", or "auto": sparse where they are so
+            in their file, or less than a tenth of them is not zero. Results are the same, to rounding.
         expander_seed: of the expander alone, so that runs of several seeds share one graph; default: `seed`.
         self_loops: whether each node attends to itself.
         undirected: own graphs: add each edge's reverse.
@@ -73,6 +76,7 @@ class GraphData(L.LightningDataModule):
         missing: list[str] | None = None,
         scaling: Scaling = "standard",
         expander_seed: int | None = None,
+        features: FeatureForm = "auto",
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -91,6 +95,7 @@ class GraphData(L.LightningDataModule):
         self.schema: dict[str, Any] | None = None
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
+        self.features: FeatureForm = features
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
         self.expander_seed = seed if expander_seed is None else expander_seed
 
@@ -120,7 +125,7 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
-        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema)
+        return load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema, self.features)
 
     def use_schema(self, schema: dict[str, Any] | None) -> None:
         """Read the columns of a table as they were read in training (`NodeDataset.schema`): the same categories, fill

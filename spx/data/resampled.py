@@ -16,6 +16,7 @@ from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores, scores_of_fingerprint
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.blocks import build_blocks
+from spx.graph.features import Features
 from spx.graph.sampling import NeighborTable, SamplerName, draw_seed, sample_neighbors
 from spx.graph.scores import AttentionScores, read_header
 
@@ -261,7 +262,7 @@ class CoreNodeBatches(Dataset):
         y: [N] or [N, C] labels.
     """
 
-    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Tensor, y: Tensor):
+    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Features, y: Tensor):
         self.nodes, self.draws, self.x, self.y = nodes, draws, x, y
 
     def __len__(self) -> int:

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from spx.datasets.types import NodeDataset
+from spx.graph.features import Features, SparseFeatures, row_chunks
 
 FORMAT = "spx-data-2"
 SAMPLED_ROWS = 1024
 """Rows of features that stay on disk, evenly spaced, which stand for all."""
 SAMPLED_VALUES = 1 << 24
 """Values in them at most."""
+DENSE_BYTES = 1 << 34
+"""Up to which sparse features are taken row by row as the dense tensor that they are, a second for each 1.4 GB."""
 
 _OLDER = re.compile(r"[0-9a-f]{64}")  # `split_fingerprint` alone, as recorded up to version 0.1
 _LITTLE_ENDIAN = {"f": "<f", "i": "<i"}
@@ -154,7 +157,7 @@ def tensor_digest(*parts: Tensor | bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            digest.update(f" {part.dtype}{list(part.shape)}=".encode())
+            digest.update(_kind(part).encode())
             _update(digest, part)
         else:
             digest.update(f" {len(part)}=".encode() + part)
@@ -164,13 +167,35 @@ def tensor_digest(*parts: Tensor | bytes) -> str:
 def _features_digest(dataset: NodeDataset) -> str:
     if dataset.table_digest is not None:
         return dataset.table_digest
-    return tensor_digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x)
+    return feature_digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x)
 
 
-def _sampled_digest(x: Tensor) -> str:
+def feature_digest(x: Features) -> str:
+    """`tensor_digest` of the features, the same for both forms.
+
+    Of sparse ones that would take more than `DENSE_BYTES` as a dense tensor, which is none to be had then, the parts
+    are taken as they are.
+    """
+    if not isinstance(x, SparseFeatures):
+        return tensor_digest(x)
+    if x.numel() * x.dtype.itemsize > DENSE_BYTES:
+        return tensor_digest(x.indptr, x.indices, x.values, str(list(x.shape)).encode())
+    digest = hashlib.sha256(_kind(x).encode())
+    for rows in row_chunks(x):
+        _update(digest, rows.to_dense())
+    return digest.hexdigest()[:32]
+
+
+def _sampled_digest(x: Features) -> str:
     num_rows = max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // max(1, x.size(1))))
     rows = torch.linspace(0, x.size(0) - 1, min(num_rows, x.size(0)), dtype=torch.float64).round().long()
-    return tensor_digest(x[rows], str(list(x.shape)).encode())
+    sample = x[rows]
+    sample = sample.to_dense() if isinstance(sample, SparseFeatures) else sample
+    return tensor_digest(sample, str(list(x.shape)).encode())
+
+
+def _kind(x: Features) -> str:
+    return f" {x.dtype}{list(x.shape)}="
 
 
 def _time_of_change(file: str) -> str:

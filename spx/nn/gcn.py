@@ -5,9 +5,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from spx.graph.csr import AttentionGraph
-from spx.nn.encoder import FeatureEncoder
+from spx.graph.features import Features, SparseFeatures
+from spx.nn.encoder import FeatureEncoder, sparse_linear
 from spx.nn.norms import BatchNorm
 from spx.nn.settings import GCNSettings
 
@@ -34,18 +36,33 @@ class GCN(nn.Module):
         widths = [ends[0], *[width] * (num_layers - 1), ends[1]]
         self.encoder = FeatureEncoder(num_features, width) if residual else nn.Identity()
         self.layers = nn.ModuleList(GCNConv(before, after) for before, after in pairwise(widths))
+        if not residual:
+            self.layers[0].lin = _FirstLinear(self.layers[0].lin.weight)
         self.between = nn.ModuleList(
             nn.Sequential(BatchNorm(width), nn.ReLU(), nn.Dropout(settings.dropout))
             for _ in range(num_layers if residual else num_layers - 1)
         )
         self.head = nn.Linear(width, num_outputs) if residual else nn.Identity()
 
-    def forward(self, x: Tensor, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
+    def forward(self, x: Features, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
         """Logits [N, C] from `x` [N, F] over the edges of the first neighbourhood; GCNConv adds self-loops."""
         edge_index = neighborhoods[0].edge_index()
         h = self.encoder(x)
-        h = h.float() if h.dtype == torch.float16 else h  # GCNConv has float32 weights
+        h = h.to(torch.float32) if h.dtype == torch.float16 else h  # GCNConv has float32 weights
         for convolution, between in zip(self.layers, [*self.between, nn.Identity()], strict=False):
             update = between(convolution(h, edge_index))
             h = h + update if self.settings.residual else update
         return self.head(h)
+
+
+class _FirstLinear(nn.Module):
+    """The linear map of a convolution over the features, sparse ones too. Weights are those that PyG has drawn."""
+
+    def __init__(self, weight: nn.Parameter):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: Features) -> Tensor:
+        if isinstance(x, SparseFeatures):
+            return sparse_linear(x, self.weight)
+        return linear(x, self.weight)

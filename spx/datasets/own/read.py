@@ -19,6 +19,7 @@ from spx.datasets.own.split import choose_split
 from spx.datasets.own.tables import read_folder
 from spx.datasets.types import Metric, NodeDataset, Task
 from spx.errors import ArtifactError, DatasetError
+from spx.graph.features import Features
 
 _EXPECTED = "a folder with nodes.csv and edges.csv (or .parquet), an .npz, or a .pt (docs/own-data.md)"
 _MEND = "Correct the graph's files, see docs/own-data.md"
@@ -94,7 +95,7 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
     return graph_from_arrays(read_npz(path), masks_by_column=False, source=str(path))
 
 
-def _features(x: Tensor | None, edge_index: Tensor, num_nodes: int) -> Tensor:
+def _features(x: Features | None, edge_index: Tensor, num_nodes: int) -> Features:
     return x if x is not None and x.size(1) else default_features(edge_index, num_nodes)
 
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,18 @@ from spx.datasets.own.arrays import KEYS
 from spx.datasets.own.error_words import one_line
 from spx.errors import DatasetError
 from spx.torch_files import damage
+
+if TYPE_CHECKING:
+    from scipy.sparse import spmatrix
+
+_PARTS = {
+    torch.sparse_coo: ("coo_matrix", "_values", "_indices"),
+    torch.sparse_csr: ("csr_matrix", "values", "col_indices", "crow_indices"),
+    torch.sparse_csc: ("csc_matrix", "values", "row_indices", "ccol_indices"),
+}
+"""Of each layout, SciPy's class and the parts that it takes."""
+MOST_COLUMNS = 1 << 24
+"""That sparse features may have in a file of fewer bytes."""
 
 _PLAIN = "torch.save({'x': data.x, 'edge_index': data.edge_index, 'y': data.y}, PATH)"
 
@@ -51,8 +64,9 @@ _KNOWN = [
 ]
 
 
-def read_saved(file: Path) -> dict[str, np.ndarray | None]:
-    """The tensors of the keys in `KEYS` as arrays, and None for each other key; adj_t is turned into edge_index.
+def read_saved(file: Path) -> "dict[str, np.ndarray | spmatrix | None]":
+    """The tensors of the keys in `KEYS` as arrays, and None for each other key; adj_t is turned into edge_index. A
+    sparse x stays sparse.
 
     Raises DatasetError for files that hold anything but one graph's tensors, numbers and texts.
     """
@@ -63,7 +77,11 @@ def read_saved(file: Path) -> dict[str, np.ndarray | None]:
         fields["edge_index"] = _edges_of(fields.pop("adj_t"))
     fields = {name: value for name, value in fields.items() if value is not None}
     limit = file.stat().st_size
-    return {name: _array(name, value, limit) if name in KEYS else None for name, value in fields.items()}
+    sparse = {}
+    if isinstance(x := fields.get("x"), Tensor) and x.layout in _PARTS:
+        sparse["x"] = _matrix(x, limit)
+        del fields["x"]
+    return {name: _array(name, value, limit) if name in KEYS else None for name, value in fields.items()} | sparse
 
 
 def _load(file: Path) -> object:
@@ -116,6 +134,21 @@ def _edges_of(adj_t: object) -> Tensor:
         return adj_t._indices().flip(0)
     degree = adj_t.crow_indices().diff()
     return torch.stack([adj_t.col_indices(), torch.arange(degree.numel()).repeat_interleave(degree)])
+
+
+def _matrix(x: Tensor, limit: int) -> "spmatrix":
+    """A copy of a sparse tensor, apart from the mapped file."""
+    import scipy.sparse
+
+    make, *parts = _PARTS[x.layout]
+    if x.dim() != 2 or x.dense_dim():
+        raise DatasetError(f"x is a sparse tensor of shape {list(x.shape)}: it must be [N, F], a row for each node")
+    if x.size(1) > max(limit, MOST_COLUMNS):
+        raise DatasetError(f"x has {x.size(1):,} columns in a file of {limit} bytes: leave out those without an entry")
+    values, *places = (_array("x", getattr(x, part)(), limit) for part in parts)
+    # SciPy takes the places of COO as one pair, those of CSR and CSC one by one
+    given = (values, tuple(places[0])) if x.layout == torch.sparse_coo else (values, *places)
+    return getattr(scipy.sparse, make)(given, shape=tuple(x.shape))
 
 
 def _array(name: str, value: object, limit: int) -> np.ndarray:
