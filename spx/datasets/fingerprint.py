@@ -100,11 +100,18 @@ def changed_parts(recorded: str, present: str, dataset: NodeDataset) -> tuple[st
     changed += [name for name in ("classes", "columns") if name in then and name in now and then[name] != now[name]]
     if "columns" in changed:
         return tuple(changed)
-    if then.get("features") != now["features"]:
+    if then.get("features") != now["features"] and not _had_minus_zeros(then.get("features"), dataset):
         changed.append("features")
     elif then.get("written") != now.get("written"):
         changed.append("written")
     return tuple(changed)
+
+
+def _had_minus_zeros(digest: str | None, dataset: NodeDataset) -> bool:
+    """Whether the digest is an older one, in which minus zeros counted as what they are. Sparse features have none any
+    more."""
+    plain = dataset.features_file is None and dataset.table_digest is None and isinstance(dataset.x, Tensor)
+    return plain and digest == tensor_digest(dataset.x)
 
 
 def is_older(fingerprint: str) -> bool:
@@ -171,27 +178,28 @@ def _features_digest(dataset: NodeDataset) -> str:
 
 
 def feature_digest(x: Features) -> str:
-    """`tensor_digest` of the features, the same for both forms.
+    """`tensor_digest` of the features, where a minus zero counts as zero: the same for both forms.
 
     Of sparse ones that would take more than `DENSE_BYTES` as a dense tensor, which is none to be had then, the parts
     are taken as they are.
     """
-    if not isinstance(x, SparseFeatures):
-        return tensor_digest(x)
-    if x.numel() * x.dtype.itemsize > DENSE_BYTES:
+    if isinstance(x, SparseFeatures) and x.numel() * x.dtype.itemsize > DENSE_BYTES:
         return tensor_digest(x.indptr, x.indices, x.values, str(list(x.shape)).encode())
     digest = hashlib.sha256(_kind(x).encode())
     for rows in row_chunks(x):
-        _update(digest, rows.to_dense())
+        _update(digest, _dense(rows))
     return digest.hexdigest()[:32]
 
 
 def _sampled_digest(x: Features) -> str:
     num_rows = max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // max(1, x.size(1))))
     rows = torch.linspace(0, x.size(0) - 1, min(num_rows, x.size(0)), dtype=torch.float64).round().long()
-    sample = x[rows]
-    sample = sample.to_dense() if isinstance(sample, SparseFeatures) else sample
-    return tensor_digest(sample, str(list(x.shape)).encode())
+    return tensor_digest(_dense(x[rows]), str(list(x.shape)).encode())
+
+
+def _dense(x: Features) -> Tensor:
+    """Without minus zeros, which a sparse form doesn't know."""
+    return (x.to_dense() if isinstance(x, SparseFeatures) else x) + 0.0
 
 
 def _kind(x: Features) -> str:

@@ -10,6 +10,7 @@ from spx.dataset_names import is_path
 from spx.datasets import DATASETS, NodeDataset, load_dataset
 from spx.errors import DatasetError
 from spx.experiments import runs
+from spx.graph.features import SparseFeatures
 from spx.graph_check import trial
 
 SETTINGS = {
@@ -28,7 +29,7 @@ class MadeUpTrials:
         options = dict(zip(command[4::2], command[5::2], strict=True))
         self.commands.append(options)
         source = options["--data.dataset"]
-        nodes = DATASETS_NODES.get(source) or int(np.load(source)["y"].shape[0])
+        nodes = DATASETS_NODES.get(source) or len(torch.load(source)["y"])
         record = {"peak_rss_mb": 500 + nodes / 50, "seconds_per_epoch": nodes / 1000}
         folder = Path(options["--runs_dir"], trial.run_name(source), options["--name"], "version_0")
         runs.write_json(folder / runs.RECORD_FILE, record)
@@ -113,3 +114,15 @@ def test_free_memory_is_a_number_of_megabytes():
 def test_the_published_names_are_no_paths():
     assert not [name for name in DATASETS if is_path(name)]
     assert [trial.run_name(name) for name in DATASETS] == list(DATASETS)
+
+
+def test_of_sparse_features_sparse_ones_are_generated(grid, tmp_path):
+    """As many entries a node, and never a dense tensor on the way."""
+    x = torch.zeros(grid.num_nodes, 2000)
+    x[:, :5] = 1
+    torch.save(trial._generated(grid._replace(x=SparseFeatures.from_dense(x)), 3000), tmp_path / "like.pt")
+    like = load_dataset(str(tmp_path / "like.pt")).x
+    assert isinstance(like, SparseFeatures)
+    assert like.shape == (3000, 2000)
+    assert like.num_entries == pytest.approx(15_000, rel=0.01)
+    assert (tmp_path / "like.pt").stat().st_size < 3000 * 2000

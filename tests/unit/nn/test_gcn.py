@@ -5,6 +5,7 @@ from torch.nn.functional import batch_norm
 
 from spx.errors import ConfigError
 from spx.graph.csr import augment
+from spx.graph.features import SparseFeatures
 from spx.nn.gcn import GCN
 from spx.nn.settings import GCNSettings
 
@@ -91,3 +92,14 @@ def test_counts_below_one_are_refused(settings: dict[str, int]) -> None:
     message = f"num_layers is {settings['num_layers']} and width {settings['width']}; both must be at least 1"
     with pytest.raises(ConfigError, match=message):
         GCN(4, 3, GCNSettings(**settings, dropout=0.5))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_sparse_features_give_what_dense_ones_do(residual: bool) -> None:
+    net, x = network(residual=residual).train(), features() * (features() > 0)
+    found = []
+    for form in (x, SparseFeatures.from_dense(x)):
+        out = net(form, neighborhoods())
+        found.append((out, *torch.autograd.grad(out.square().sum(), list(net.parameters()))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

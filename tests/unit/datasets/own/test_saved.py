@@ -13,6 +13,8 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 from torch_geometric.loader import ClusterData
 
+from spx.graph.features import SparseFeatures
+
 from .conftest import read
 from .samples import NUM_NODES, arrays, masks
 
@@ -31,6 +33,13 @@ class Bomb:
 
 def data(**changes: object) -> Data:
     return Data(**{key: torch.from_numpy(value) for key, value in arrays().items()}).update(changes)
+
+
+def entries_that_repeat() -> torch.Tensor:
+    """A sparse tensor of many entries in a small file: each is the same."""
+    places = torch.zeros(2, 1, dtype=torch.int64).expand(2, 10**9)
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        return torch.sparse_coo_tensor(places, torch.ones(1).expand(10**9), (NUM_NODES, 2))
 
 
 def save(folder: Path, content: object, **how: bool) -> str:
@@ -171,7 +180,19 @@ def test_what_torch_load_may_build_is_as_before(tmp_path: Path) -> None:
         (HeteroData(), "it holds torch_geometric.data.hetero_data.HeteroData, which is not read"),
         (torch.nn.Linear(1, 1), "it holds torch.nn.modules.linear.Linear"),
         (data(x=arrays()["x"]), "it holds numpy"),
-        (data(x=data().x.to_sparse()), "x is no plain tensor: save a dense tensor"),
+        (data(y=data().y.to_sparse()), "y is no plain tensor: save a dense tensor"),
+        (
+            data(x=torch.ones(NUM_NODES, 2, 2).to_sparse()),
+            "x is a sparse tensor of shape [30, 2, 2]: it must",
+        ),
+        (data(x=torch.ones(NUM_NODES, 2).to_sparse(1)), "x is a sparse tensor of shape [30, 2]: it must be [N, F]"),
+        (data(x=torch.ones(NUM_NODES - 1, 2).to_sparse()), "x must be [N, F] with N = 30 as in y, not [29, 2]"),
+        (data(x=torch.ones(NUM_NODES, 2, dtype=torch.complex64).to_sparse()), "x is no plain tensor"),
+        (
+            data(x=torch.sparse_coo_tensor(size=(NUM_NODES, 10**12), check_invariants=True)),
+            "x has 1,000,000,000,000 columns in a file of",
+        ),
+        (data(x=entries_that_repeat()), "x has 1000000000 elements in a file of"),
         (data(x=torch.ones(NUM_NODES, 1, dtype=torch.complex64)), "x is no plain tensor"),
         (data(x=torch.ones(NUM_NODES, 1, device="meta")), "x is no plain tensor"),
         (data(x="text"), "x is of type str, which is not read: save a tensor"),
@@ -229,3 +250,22 @@ def test_a_wrong_checksum(tmp_path: Path, refused: Callable) -> None:
 def test_what_is_no_zip(tmp_path: Path, refused: Callable, content: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(content)
     refused(str(tmp_path / "a.pt"), "it is damaged, or no file of torch.save", "save it anew")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CS")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_features_stay_sparse(tmp_path: Path, layout: torch.layout, dtype: torch.dtype) -> None:
+    x = (torch.arange(NUM_NODES * 3).view(NUM_NODES, 3) % 4 - 1).to(dtype)
+    for how in (data, lambda **changes: data(**changes).to_dict()):
+        dataset = read(save(tmp_path, how(x=x.to_sparse(layout=layout))))
+        assert isinstance(dataset.x, SparseFeatures)
+        assert dataset.x.to_dense().equal(x.float())
+
+
+def test_sparse_features_with_entries_twice(tmp_path: Path) -> None:
+    places = torch.tensor([[3, 3, 0], [1, 1, 0]])
+    x = torch.sparse_coo_tensor(places, torch.tensor([1.0, 2.0, 0.0]), (NUM_NODES, 2))
+    found = read(save(tmp_path, data(x=x))).x
+    assert found.num_entries == 1
+    assert found.to_dense().equal(x.to_dense())
