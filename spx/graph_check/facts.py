@@ -92,7 +92,9 @@ class FeatureFacts(NamedTuple):
 
 def feature_facts(x: Features) -> FeatureFacts:
     """Count over [N, F], a block of rows at a time where they are dense."""
-    if isinstance(x, SparseFeatures) and x.numel():
+    if not x.size(1):
+        return FeatureFacts(0.0, 0.0, 0.0, 0.0, 0)
+    if isinstance(x, SparseFeatures):
         return _facts_of_entries(x)
     low, high = torch.full((x.size(1),), torch.inf), torch.full((x.size(1),), -torch.inf)
     total, zeros = 0.0, 0
@@ -100,8 +102,6 @@ def feature_facts(x: Features) -> FeatureFacts:
         low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
         total, zeros = total + float(rows.double().sum()), zeros + int((rows == 0).sum())
     cells = max(1, x.numel())
-    if not x.size(1):
-        return FeatureFacts(0.0, 0.0, 0.0, 0.0, 0)
     return FeatureFacts(float(low.min()), float(high.max()), total / cells, zeros / cells, int((low == high).sum()))
 
 
