@@ -23,6 +23,8 @@ SAMPLED_ROWS = 1024
 """Rows of features that stay on disk, evenly spaced, which stand for all."""
 SAMPLED_VALUES = 1 << 24
 """Values in them at most."""
+DENSE_ELEMENTS = 1 << 22
+"""Of features that are written out as a dense tensor at a time."""
 DENSE_BYTES = 1 << 34
 """Up to which sparse features are taken row by row as the dense tensor that they are, a second for each 1.4 GB."""
 
@@ -186,7 +188,7 @@ def feature_digest(x: Features) -> str:
     if isinstance(x, SparseFeatures) and x.numel() * x.dtype.itemsize > DENSE_BYTES:
         return tensor_digest(x.indptr, x.indices, x.values, str(list(x.shape)).encode())
     digest = hashlib.sha256(_kind(x).encode())
-    for rows in row_chunks(x):
+    for rows in row_chunks(x, DENSE_ELEMENTS):
         _update(digest, _dense(rows))
     return digest.hexdigest()[:32]
 
@@ -199,7 +201,7 @@ def _sampled_digest(x: Features) -> str:
 
 def _dense(x: Features) -> Tensor:
     """Without minus zeros, which a sparse form doesn't know."""
-    return (x.to_dense() if isinstance(x, SparseFeatures) else x) + 0.0
+    return x.to_dense() if isinstance(x, SparseFeatures) else x + 0.0
 
 
 def _kind(x: Features) -> str:

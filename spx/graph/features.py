@@ -208,9 +208,14 @@ Features = Tensor | SparseFeatures
 """[N, F], in either form."""
 
 
-def row_chunks(x: Features) -> Iterable[Any]:
-    """The rows of features [N, F], some at a time: they may be larger than the memory."""
-    return x.split(max(1, CHUNK_ELEMENTS // max(1, x.size(1))))
+def row_chunks(x: Features, elements: int | None = None) -> Iterable[Any]:
+    """The rows of features [N, F], some at a time: they may be larger than the memory.
+
+    Args:
+        x: of either form.
+        elements: of a chunk at most, but for one row; default: `CHUNK_ELEMENTS`.
+    """
+    return x.split(max(1, (elements or CHUNK_ELEMENTS) // max(1, x.size(1))))
 
 
 def has_few_entries(x: Tensor) -> bool:

@@ -16,7 +16,6 @@ from spx.datasets import (
     what_changed,
 )
 from spx.datasets.fingerprint import SAMPLED_ROWS
-from spx.graph import features
 from spx.graph.features import SparseFeatures
 
 from .test_checks import dataset, multilabel, split
@@ -156,7 +155,7 @@ def forms(x: torch.Tensor) -> tuple[NodeDataset, NodeDataset]:
 def test_the_form_of_the_features_does_not_count(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     x = torch.tensor([[0.0, 3.0, 0.0, -1.0]] * 5 + [[0.0, -0.0, 0.0, 0.0]])
     wanted = data_fingerprint(dataset(x=x.abs().copysign(x) + 0.0))
-    monkeypatch.setattr(features, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(fingerprint, "DENSE_ELEMENTS", chunk)
     dense, sparse = forms(x)
     assert data_fingerprint(dense) == data_fingerprint(sparse) == wanted
     other = dataset(x=SparseFeatures.from_dense(x + torch.eye(6, 4)))
