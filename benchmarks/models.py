@@ -23,9 +23,13 @@ from spx.data import AugmentedGraphData, ResampledGraphData
 from spx.data.graph_data import GraphData
 from spx.datasets import NodeDataset, load_dataset
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import SparseFeatures
 from spx.graph.scores import AttentionScores
 from spx.training import NodeTask, Spexphormer
 from spx.training.callbacks import BestCheckpoint
+
+CONVOLUTIONS = ("gcn", "gcn-sparse", "gat")
+"""PyG's, which take dense features."""
 
 
 class InMemory:
@@ -121,7 +125,7 @@ def build(model: str, dataset: NodeDataset, k: list[int], width: int, heads: int
     from_data = {"num_features": dataset.num_features, "num_outputs": dataset.num_classes}
     from_data |= {"task": dataset.task, "metric": dataset.metric}
     transformer = {"width": width, "num_layers": len(k), "num_heads": heads, "dropout": 0.5}
-    if model in ("gcn", "gcn-sparse", "gat"):
+    if model in CONVOLUTIONS:
         make = convolution(model, width, heads)
         network = ConvolutionNetwork(make, dataset.num_features, dataset.num_classes, width, len(k))
         task = NodeTask(network, dataset.num_classes, dataset.task, dataset.metric, 0.01, 1e-3, 5)
@@ -167,6 +171,8 @@ def train(model: str, dataset: NodeDataset, k: list[int], width: int, heads: int
     """Median seconds an epoch, and peak memory beyond that of the loaded dataset and libraries."""
     logging.getLogger("lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
+    if model in CONVOLUTIONS and isinstance(dataset.x, SparseFeatures):
+        dataset = dataset._replace(x=dataset.x.to_dense())
     if model == "plain":
         without_kernels()
     small = generated_dataset(200, 4, dataset.num_features, dataset.num_classes)

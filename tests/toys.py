@@ -27,6 +27,7 @@ def toy_dataset(
     split: int = 0,
     own: OwnSettings | None = None,
     schema: None = None,
+    features: str = "auto",
 ) -> NodeDataset:
     """A graph whose labels follow from a node's own and its neighbours' features; in place of `load_dataset`."""
     if name not in TASKS:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spx.analysis.row_ranges import RowRange, per_row, ranges_of
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features
 from spx.graph.sampling import NeighborTable, SamplerName, sample_neighbors
 from spx.graph.segments import segment_sum
 from spx.kernels.formula import NUM_EDGE_TYPES, SCORE_BOUND
@@ -51,7 +52,7 @@ class LayerView(NamedTuple):
 
 
 @torch.no_grad()
-def layer_views(network: GraphTransformer, x: Tensor, graph: AttentionGraph) -> Iterator[LayerView]:
+def layer_views(network: GraphTransformer, x: Features, graph: AttentionGraph) -> Iterator[LayerView]:
     """Each layer of the network in evaluation, on exact inputs, first layer first."""
     network.eval()
     edge_embedding, temperature = network.edge_embedding.weight, network.temperature

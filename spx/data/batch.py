@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from spx.graph.features import Features
 from spx.nn.functional import Neighborhood
 
 
@@ -18,7 +19,7 @@ class NodeBatch(NamedTuple):
         nodes: [B] int64, the judged nodes' numbers in the dataset.
     """
 
-    x: Tensor
+    x: Features
     neighborhoods: tuple[Neighborhood, ...]
     targets: Tensor
     y: Tensor

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, SequentialSampler
 
 from spx.data.batch import Draws, NodeBatch
 from spx.graph.blocks import build_blocks
+from spx.graph.features import Features
 from spx.graph.sampling import LazyTable, NeighborTable
 
 Tables = tuple[NeighborTable | LazyTable, ...]
@@ -38,7 +39,7 @@ class CoreNodeBatches(Dataset):
         y: [N] or [N, C] labels.
     """
 
-    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Tensor, y: Tensor):
+    def __init__(self, nodes: Tensor, draws: Sequence[Tables], x: Features, y: Tensor):
         self.nodes, self.draws, self.x, self.y = nodes, draws, x, y
 
     def __len__(self) -> int:

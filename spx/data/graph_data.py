@@ -19,6 +19,7 @@ from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerpri
 from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.settings import DEFAULT_SHARES
+from spx.datasets.types import FeatureForm
 from spx.datasets.types import Metric as MetricName
 from spx.datasets.types import Task as TaskName
 from spx.errors import ConfigError
@@ -41,6 +42,8 @@ class GraphData(L.LightningDataModule):
         seed: of the expander and of every draw; the command line sets it to `seed_everything`.
         expander_degree: D; each node gets 2D expander neighbours. 0: no expander.
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
+        features: form in memory: "sparse" (the entries that aren't zero), "dense", or "auto": sparse where they are so
+            in their file, or less than a tenth of them is not zero. Results are the same, to rounding.
         expander_seed: of the expander alone, so that runs of several seeds share one graph; default: `seed`.
         hide_test: whether the labels of the test nodes are left out as soon as the data are read: of a search's trials.
         self_loops: whether each node attends to itself.
@@ -84,6 +87,7 @@ class GraphData(L.LightningDataModule):
         hide_test: bool = False,
         columns: dict[str, str] | None = None,
         task: TaskName | None = None,
+        features: FeatureForm = "auto",
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -107,6 +111,7 @@ class GraphData(L.LightningDataModule):
         self.hide_test = hide_test
         self.source, self.dataset_name = dataset, run_name(dataset)
         self.data_dir, self.protocol, self.split, self.seed = data_dir, protocol, split, seed
+        self.features: FeatureForm = features
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
         self.expander_seed = seed if expander_seed is None else expander_seed
 
@@ -139,7 +144,9 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
-        dataset = load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, self.schema)
+        dataset = load_dataset(
+            self.source, self.data_dir, self.protocol, self.split, self.own, self.schema, self.features
+        )
         return dataset.without_test() if self.hide_test else dataset
 
     def use_schema(self, schema: dict[str, Any] | None) -> None:

@@ -15,8 +15,13 @@ from torch import Tensor
 
 from spx.datasets.scratch import move_into_place
 from spx.datasets.types import GraphTensors
+from spx.graph.features import Features, SparseFeatures
 
-FORMAT = "spx-dataset-1"
+FORMAT = "spx-dataset-2"
+OLDER = "spx-dataset-1"
+"""The same, with features that are dense whatever they hold."""
+
+_SPARSE = ("indptr", "indices", "values")
 
 Stamp = dict[str, list[int]]
 
@@ -31,9 +36,11 @@ def write_cache(graph: GraphTensors, path: Path, stamp: Stamp, scratch: Path) ->
     """Write `graph` to `path`, whole or not at all."""
     from safetensors.torch import save_file
 
-    tensors = {name: tensor.contiguous() for name, tensor in graph._asdict().items() if tensor is not None}
+    parts = {**graph._asdict(), **_parts(graph.x)}
+    tensors = {name: tensor.contiguous() for name, tensor in parts.items() if tensor is not None}
     checksums = {name: _checksum(tensor) for name, tensor in tensors.items()}
     metadata = {"format": FORMAT, "raw": json.dumps(stamp), "checksums": json.dumps(checksums)}
+    metadata["columns"] = str(graph.x.size(1))
     save_file(tensors, scratch / path.name, metadata)
     move_into_place(scratch / path.name, path)
 
@@ -48,14 +55,14 @@ def read_cache(path: Path, stamp: Stamp) -> GraphTensors | None:
         return None
     try:
         metadata, tensors = _read(path)
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") not in (FORMAT, OLDER):
             return None
         made_from = json.loads(metadata["raw"])
         if any(made_from.get(name) != facts for name, facts in stamp.items()):
             return None
         if {name: _checksum(tensor) for name, tensor in tensors.items()} != json.loads(metadata["checksums"]):
             raise ValueError("a checksum is wrong")
-        return GraphTensors(**tensors)
+        return _graph(tensors, metadata)
     except Exception as error:  # whatever a damaged file makes its reader raise
         warnings.warn(f"The dataset cache {path} is damaged ({error}): making it anew", stacklevel=2)
         return None
@@ -66,6 +73,20 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
     with safe_open(path, framework="pt") as file:
         return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _parts(x: Features) -> dict[str, Tensor | None]:
+    """What stands for the features in the file."""
+    if not isinstance(x, SparseFeatures):
+        return {"x": x}
+    return {"x": None, **{f"x.{name}": getattr(x, name) for name in _SPARSE}}
+
+
+def _graph(tensors: dict[str, Tensor], metadata: dict[str, str]) -> GraphTensors:
+    if "x" not in tensors:
+        sparse = (tensors.pop(f"x.{name}") for name in _SPARSE)
+        tensors["x"] = SparseFeatures(*sparse, num_columns=int(metadata["columns"]))
+    return GraphTensors(**tensors)
 
 
 def _checksum(tensor: Tensor) -> int:

@@ -1,19 +1,18 @@
 """The gate that every dataset passes before anyone trains on it."""
 
 import logging
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from spx.datasets.types import RANKED, NodeDataset, Split
 from spx.errors import DatasetError
+from spx.graph.features import Features, SparseFeatures, row_chunks
 
 _MEND = "The raw files are damaged or of another version: delete them and load again"
 
 LARGEST_FEATURE = 1e15
 FEATURE_DTYPES = (torch.float32, torch.float16)
-CHUNK_ELEMENTS = 1 << 24
 SHOWN_LABELS = 5
 
 logger = logging.getLogger(__name__)
@@ -60,16 +59,21 @@ def _check_edges(edge_index: Tensor, num_nodes: int, mend: str) -> None:
         raise DatasetError(f"edge_index runs from {low} to {high}, outside the nodes 0..{num_nodes - 1}. {mend}")
 
 
-def row_chunks(x: Tensor) -> Iterable[Tensor]:
-    """The rows of features [N, F], some at a time: they may be larger than the memory."""
-    return x.split(max(1, CHUNK_ELEMENTS // max(1, x.size(1))))
+def broken_rows(x: Features) -> Tensor:
+    """Nodes whose features [N, F] hold NaN or infinity, [n] int64."""
+    if isinstance(x, SparseFeatures):
+        return x.rows()[~x.values.isfinite()].unique()
+    return (~torch.cat([rows.isfinite().all(1) for rows in row_chunks(x)])).nonzero()[:, 0]
 
 
-def _check_features(x: Tensor, mend: str) -> None:
+def _check_features(x: Features, mend: str) -> None:
     broken, largest = 0, 0.0
-    for rows in row_chunks(x):
-        broken += int((~rows.isfinite().all(dim=1)).sum())
-        largest = max(largest, float(rows.abs().max()) if rows.numel() else 0.0)
+    if isinstance(x, SparseFeatures):
+        broken, largest = broken_rows(x).numel(), float(x.values.abs().max()) if x.num_entries else 0.0
+    else:  # in one pass: they may lie on disk
+        for rows in row_chunks(x):
+            broken += int((~rows.isfinite().all(dim=1)).sum())
+            largest = max(largest, float(rows.abs().max()) if rows.numel() else 0.0)
     if broken:
         raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {mend}")
     if largest > LARGEST_FEATURE:

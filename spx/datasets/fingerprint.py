@@ -16,12 +16,17 @@ import torch
 from torch import Tensor
 
 from spx.datasets.types import NodeDataset
+from spx.graph.features import Features, SparseFeatures, row_chunks
 
 FORMAT = "spx-data-2"
 SAMPLED_ROWS = 1024
 """Rows of features that stay on disk, evenly spaced, which stand for all."""
 SAMPLED_VALUES = 1 << 24
 """Values in them at most."""
+DENSE_ELEMENTS = 1 << 22
+"""Of features that are written out as a dense tensor at a time."""
+DENSE_BYTES = 1 << 34
+"""Up to which sparse features are taken row by row as the dense tensor that they are, a second for each 1.4 GB."""
 
 _OLDER = re.compile(r"[0-9a-f]{64}")  # `split_fingerprint` alone, as recorded up to version 0.1
 _LITTLE_ENDIAN = {"f": "<f", "i": "<i"}
@@ -97,11 +102,18 @@ def changed_parts(recorded: str, present: str, dataset: NodeDataset) -> tuple[st
     changed += [name for name in ("classes", "columns") if name in then and name in now and then[name] != now[name]]
     if "columns" in changed:
         return tuple(changed)
-    if then.get("features") != now["features"]:
+    if then.get("features") != now["features"] and not _had_minus_zeros(then.get("features"), dataset):
         changed.append("features")
     elif then.get("written") != now.get("written"):
         changed.append("written")
     return tuple(changed)
+
+
+def _had_minus_zeros(digest: str | None, dataset: NodeDataset) -> bool:
+    """Whether the digest is an older one, in which minus zeros counted as what they are. Sparse features have none any
+    more."""
+    plain = dataset.features_file is None and dataset.table_digest is None and isinstance(dataset.x, Tensor)
+    return plain and digest == tensor_digest(dataset.x)
 
 
 def is_older(fingerprint: str) -> bool:
@@ -154,7 +166,7 @@ def tensor_digest(*parts: Tensor | bytes) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            digest.update(f" {part.dtype}{list(part.shape)}=".encode())
+            digest.update(_kind(part).encode())
             _update(digest, part)
         else:
             digest.update(f" {len(part)}=".encode() + part)
@@ -164,13 +176,36 @@ def tensor_digest(*parts: Tensor | bytes) -> str:
 def _features_digest(dataset: NodeDataset) -> str:
     if dataset.table_digest is not None:
         return dataset.table_digest
-    return tensor_digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x)
+    return feature_digest(dataset.x) if dataset.features_file is None else _sampled_digest(dataset.x)
 
 
-def _sampled_digest(x: Tensor) -> str:
+def feature_digest(x: Features) -> str:
+    """`tensor_digest` of the features, where a minus zero counts as zero: the same for both forms.
+
+    Of sparse ones that would take more than `DENSE_BYTES` as a dense tensor, which is none to be had then, the parts
+    are taken as they are.
+    """
+    if isinstance(x, SparseFeatures) and x.numel() * x.dtype.itemsize > DENSE_BYTES:
+        return tensor_digest(x.indptr, x.indices, x.values, str(list(x.shape)).encode())
+    digest = hashlib.sha256(_kind(x).encode())
+    for rows in row_chunks(x, DENSE_ELEMENTS):
+        _update(digest, _dense(rows))
+    return digest.hexdigest()[:32]
+
+
+def _sampled_digest(x: Features) -> str:
     num_rows = max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // max(1, x.size(1))))
     rows = torch.linspace(0, x.size(0) - 1, min(num_rows, x.size(0)), dtype=torch.float64).round().long()
-    return tensor_digest(x[rows], str(list(x.shape)).encode())
+    return tensor_digest(_dense(x[rows]), str(list(x.shape)).encode())
+
+
+def _dense(x: Features) -> Tensor:
+    """Without minus zeros, which a sparse form doesn't know."""
+    return x.to_dense() if isinstance(x, SparseFeatures) else x + 0.0
+
+
+def _kind(x: Features) -> str:
+    return f" {x.dtype}{list(x.shape)}="
 
 
 def _time_of_change(file: str) -> str:

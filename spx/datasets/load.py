@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -13,8 +13,9 @@ from spx.datasets.own import read_own
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.splits import SplitRule
 from spx.datasets.table import DATASETS, DatasetSpec
-from spx.datasets.types import NodeDataset, Task
+from spx.datasets.types import FeatureForm, NodeDataset, Task
 from spx.errors import DatasetError
+from spx.graph.features import SparseFeatures, has_few_entries
 
 
 def load_dataset(
@@ -24,6 +25,7 @@ def load_dataset(
     split: int = 0,
     own: OwnSettings = OwnSettings(),  # noqa: B008 - frozen
     schema: Mapping[str, Any] | None = None,
+    features: FeatureForm = "auto",
 ) -> NodeDataset:
     """Load a dataset of `DATASETS`, fetching its raw files into `data_dir` if they are not there, or a graph of
     the user's own.
@@ -34,14 +36,18 @@ def load_dataset(
     split     number of the fixed split; for drawn splits any number >= 0, added to the protocol's seed
     own       how a graph of the user's own is read; refused for others
     schema    what the columns of its table were taken for in training (`NodeDataset.schema`); None: it is found out
+    features  "sparse", "dense", or "auto": sparse where they are so in their file, or less than a tenth of them is not
+              zero; a file that is mapped stays as it is
 
     The parsed graph is memory-mapped from a cache file, privately: changing a tensor in place changes
     no file. Raises DatasetError for everything that can be wrong with the arguments, the folder, the
     network or the data.
     """
+    if features not in get_args(FeatureForm):
+        raise DatasetError(f"--data.features {features!r} is not known: give {', '.join(get_args(FeatureForm))}")
     if is_path(name):
         _check_number(name, split)
-        return read_own(name, protocol, split, own, schema)
+        return _in_form(read_own(name, protocol, split, own, schema), features)
     spec = _spec(name)
     own.refuse_for(name)
     rule = _rule(spec, protocol)
@@ -66,6 +72,15 @@ def load_dataset(
         split_origin=rule.origin(split),
     )
     check_dataset(dataset)
+    return _in_form(dataset, features)
+
+
+def _in_form(dataset: NodeDataset, form: FeatureForm) -> NodeDataset:
+    x = dataset.x
+    if isinstance(x, SparseFeatures):
+        return dataset._replace(x=x.to_dense()) if form == "dense" else dataset
+    if form == "sparse" or (form == "auto" and dataset.features_file is None and has_few_entries(x)):
+        return dataset._replace(x=SparseFeatures.from_dense(x))
     return dataset
 
 

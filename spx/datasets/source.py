@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from spx.datasets.cache import FORMAT, raw_stamp, read_cache, write_cache
+from torch import Tensor
+
+from spx.datasets.cache import FORMAT, OLDER, Stamp, raw_stamp, read_cache, write_cache
 from spx.datasets.download import fetch_missing, missing_files
 from spx.datasets.scratch import scratch_folder
 from spx.datasets.types import GraphTensors
 from spx.errors import DatasetError
+from spx.graph.features import SparseFeatures, has_few_entries
 
 
 class Source(Protocol):
@@ -31,6 +34,7 @@ class RawFiles:
     files   file name -> URL to fetch it from, or "" where only a person can fetch it
     parse   (folder with the raw files, empty scratch folder) -> graph
     origin  where a person finds the files, if not at the URLs
+    sparse  whether they hold the features' entries alone, which stay so
     """
 
     folder: str
@@ -38,6 +42,7 @@ class RawFiles:
     parse: Callable[[Path, Path], GraphTensors]
     raw: str = "raw"
     origin: str = ""
+    sparse: bool = False
 
     def load(self, data_dir: Path) -> GraphTensors:
         """Read the cache; if there is none, fetch what is missing and parse, under a lock.
@@ -49,7 +54,8 @@ class RawFiles:
         home = data_dir / self.folder
         place = home
         if (graph := self._cached(home, place)) is None:
-            if home.is_dir() and not os.access(home, os.W_OK) and not missing_files(self.files, home / self.raw):
+            whole = not missing_files(self.files, home / self.raw) or self._cache_file(home, OLDER).is_file()
+            if home.is_dir() and not os.access(home, os.W_OK) and whole:
                 place = _own_cache(home)
             with scratch_folder(place) as scratch:
                 if (graph := self._cached(home, place)) is None:  # no other process has made it meanwhile
@@ -64,11 +70,11 @@ class RawFiles:
 
     def _prepare(self, home: Path, place: Path, scratch: Path) -> GraphTensors:
         raw = home / self.raw
-        if missing_files(self.files, raw) and self.origin:
-            raise DatasetError(f"a raw file is missing and only a person can fetch it:\n{self._wanted(raw)}")
-        fetch_missing(self.files, raw, scratch)
         stamp = raw_stamp(self.files, raw)
-        graph = self._parse(raw, scratch)
+        if (graph := read_cache(self._cache_file(home, OLDER), stamp)) is None:
+            graph, stamp = self._parsed(raw, scratch)
+        if isinstance(graph.x, Tensor) and (self.sparse or has_few_entries(graph.x)):
+            graph = graph._replace(x=SparseFeatures.from_dense(graph.x))
         try:
             write_cache(graph, self._cache_file(place), stamp, scratch)
         except OSError as error:
@@ -77,6 +83,13 @@ class RawFiles:
                 "choose another data_dir"
             ) from error
         return self._cached(home, place) or graph
+
+    def _parsed(self, raw: Path, scratch: Path) -> tuple[GraphTensors, Stamp]:
+        if missing_files(self.files, raw) and self.origin:
+            raise DatasetError(f"a raw file is missing and only a person can fetch it:\n{self._wanted(raw)}")
+        fetch_missing(self.files, raw, scratch)
+        stamp = raw_stamp(self.files, raw)
+        return self._parse(raw, scratch), stamp
 
     def _parse(self, raw: Path, scratch: Path) -> GraphTensors:
         try:
@@ -93,8 +106,8 @@ class RawFiles:
     def _cached(self, home: Path, place: Path) -> GraphTensors | None:
         return read_cache(self._cache_file(place), raw_stamp(self.files, home / self.raw))
 
-    def _cache_file(self, place: Path) -> Path:
-        return place / "processed" / f"{FORMAT}.safetensors"
+    def _cache_file(self, place: Path, version: str = FORMAT) -> Path:
+        return place / "processed" / f"{version}.safetensors"
 
 
 def _own_cache(home: Path) -> Path:

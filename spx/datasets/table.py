@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spx.datasets import pokec
+from spx.datasets.bag_of_words import parse_bag_of_words
 from spx.datasets.minesweeper import simulated_minesweeper
 from spx.datasets.ogb import parse_ogb
 from spx.datasets.pyg import parse_pyg
@@ -75,7 +76,7 @@ def _actor() -> RawFiles:
     splits = tuple(f"film_split_0.6_0.2_{i}.npz" for i in range(10))
     urls = {name: f"{_GEOM_GCN}/new_data/film/{name}" for name in texts}
     urls |= {name: f"{_GEOM_GCN}/splits/{name}" for name in splits}
-    return RawFiles("Actor", urls, partial(parse_pyg, class_name="Actor"))
+    return RawFiles("Actor", urls, partial(parse_pyg, class_name="Actor"), sparse=True)
 
 
 def _heterophilous(name: str) -> RawFiles:
@@ -85,8 +86,8 @@ def _heterophilous(name: str) -> RawFiles:
 
 
 def _shchur(class_name: str, name: str, file: str) -> RawFiles:
-    parse = partial(parse_pyg, class_name=class_name, inner=name, name=name)
-    return RawFiles(f"{class_name}/{name}", {file: f"{_SHCHUR}/{file}"}, parse)
+    parse = partial(parse_bag_of_words, file=file)
+    return RawFiles(f"{class_name}/{name}", {file: f"{_SHCHUR}/{file}"}, parse, sparse=True)
 
 
 def _wikics() -> RawFiles:
@@ -99,7 +100,7 @@ def _planetoid(name: str) -> RawFiles:
     parts = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
     files = tuple(f"ind.{name.lower()}.{part}" for part in parts)
     parse = partial(parse_pyg, class_name="Planetoid", inner=name, pickles=files[:-1], name=name)
-    return RawFiles(f"Planetoid/{name}", {file: f"{_PLANETOID}/{file}" for file in files}, parse)
+    return RawFiles(f"Planetoid/{name}", {file: f"{_PLANETOID}/{file}" for file in files}, parse, sparse=True)
 
 
 def _ogb(folder: str, archive: str, **layout: str) -> RawFiles:

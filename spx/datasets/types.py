@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from spx.graph.features import Features
+
 if TYPE_CHECKING:
     import polars
 
@@ -11,6 +13,7 @@ Task = Literal["multiclass", "multilabel"]
 Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "average_precision", "roc_auc"]
 RANKED: tuple[Metric, ...] = ("average_precision", "roc_auc")
 """Metrics of how nodes are ranked by a probability, which need nodes of both kinds; the others are of predictions."""
+FeatureForm = Literal["auto", "sparse", "dense"]
 
 
 class Split(NamedTuple):
@@ -24,10 +27,11 @@ class Split(NamedTuple):
 class GraphTensors(NamedTuple):
     """What a source gives: the graph, and the fixed splits it ships (S of them, or none).
 
-    Shapes: x [N, F] float32, edge_index [2, E] int64, y [N] int64 or [N, C] float32, masks [S, N] bool.
+    Shapes: x [N, F] float32, dense or sparse, edge_index [2, E] int64, y [N] int64 or [N, C] float32, masks [S, N]
+    bool.
     """
 
-    x: Tensor
+    x: Features
     edge_index: Tensor
     y: Tensor
     train_mask: Tensor | None = None
@@ -38,8 +42,9 @@ class GraphTensors(NamedTuple):
 class NodeDataset(NamedTuple):
     """A node classification problem: one graph, one split, one task, one metric.
 
-    x            [N, F] float32, as the loader gives it: not normalised, but for numbers of a user's table. May be the
-                 map of a file, float32 or float16, larger than the memory: not to be written to, nor copied as a whole
+    x            [N, F] float32, as the loader gives it: not normalised, but for numbers of a user's table. Sparse where
+                 it is so in its file, or nearly all zero (`spx.graph.features.SparseFeatures`). May be the map of a
+                 file, float32 or float16, larger than the memory: not to be written to, nor copied as a whole
     edge_index   [2, E] int64, row 0 source -> row 1 target; may be directed or hold duplicates
     y            [N] int64 class labels (-1: unlabelled), or [N, C] float32 in {0, 1} for multilabel (-1: not known)
     num_classes  C
@@ -54,7 +59,7 @@ class NodeDataset(NamedTuple):
 
     name: str
     protocol: str
-    x: Tensor
+    x: Features
     edge_index: Tensor
     y: Tensor
     split: Split

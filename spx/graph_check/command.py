@@ -107,6 +107,7 @@ def _facts(graph: "CheckedGraph", configs: Path, phases: Phases) -> _Facts:
 def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: Console, json_file: str | None) -> int:
     """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
     from spx.graph_check.columns import column_lines
+    from spx.graph_check.facts import memory_of_features
 
     dataset, (edges, features, counts, unlabelled, degree, total) = graph.dataset, facts
     names = dataset.class_names or [str(number) for number in range(dataset.num_classes)]
@@ -123,6 +124,7 @@ def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: C
         "degree (in)": f"{low:,} to {high:,}, mean {mean:,.1f}, median {median:,.0f}",
         "features": f"{dataset.num_features:,}, from {features.low:.4g} to {features.high:.4g}, "
         f"mean {features.mean:.4g}, {features.zeros:.1%} zeros, {features.constant:,} constant",
+        "features in memory": memory_of_features(dataset.x),
         "task": f"{dataset.task}, {dataset.num_classes} {labels}, metric {dataset.metric}",
         "nodes per class": f"{classes}{rest}; {unlabelled:,} without a label",
         "largest class": f"{counts.max().item() / max(1, labelled):.1%} of the labels",
@@ -235,8 +237,8 @@ def _print_estimate(
     console.print(table)
     console.print(_how_measured(stages), soft_wrap=True, highlight=False)
     available = available_memory_mb()
-    settings = full_settings(configs, WIDE)
-    core = core_nodes_that_fit(settings, dataset.num_nodes, dataset.num_features, stages[1].peak_rss_mb, available)
+    settings, row_bytes = full_settings(configs, WIDE), dataset.x.nbytes / dataset.num_nodes
+    core = core_nodes_that_fit(settings, dataset.num_nodes, row_bytes, stages[1].peak_rss_mb, available)
     console.print(f"Memory that is free: {available / 1000:,.1f} GB", highlight=False)
     worst = max(stage.peak_rss_mb for stage in stages)
     if worst > available:

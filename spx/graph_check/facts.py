@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spx.datasets.checks import row_chunks
 from spx.datasets.types import NodeDataset
 from spx.graph.csr import distinct_edges
 from spx.graph.expander import ALL_PAIRS_NODES
+from spx.graph.features import Features, SparseFeatures, row_chunks
 
 
 class EdgeFacts(NamedTuple):
@@ -96,17 +96,33 @@ class FeatureFacts(NamedTuple):
     constant: int
 
 
-def feature_facts(x: Tensor) -> FeatureFacts:
-    """Count over [N, F], a block of rows at a time."""
+def feature_facts(x: Features) -> FeatureFacts:
+    """Count over [N, F], a block of rows at a time where they are dense."""
+    if not x.size(1):
+        return FeatureFacts(0.0, 0.0, 0.0, 0.0, 0)
+    if isinstance(x, SparseFeatures):
+        return _facts_of_entries(x)
     low, high = torch.full((x.size(1),), torch.inf), torch.full((x.size(1),), -torch.inf)
     total, zeros = 0.0, 0
     for rows in row_chunks(x):
         low, high = torch.minimum(low, rows.amin(0)), torch.maximum(high, rows.amax(0))
         total, zeros = total + float(rows.double().sum()), zeros + int((rows == 0).sum())
     cells = max(1, x.numel())
-    if not x.size(1):
-        return FeatureFacts(0.0, 0.0, 0.0, 0.0, 0)
     return FeatureFacts(float(low.min()), float(high.max()), total / cells, zeros / cells, int((low == high).sum()))
+
+
+def _facts_of_entries(x: SparseFeatures) -> FeatureFacts:
+    matrix = x.to_scipy()
+    low, high = (torch.from_numpy(each(axis=0).toarray()[0]) for each in (matrix.min, matrix.max))
+    mean, zeros = float(x.values.double().sum()) / x.numel(), 1 - int(x.values.count_nonzero()) / x.numel()
+    return FeatureFacts(float(low.min()), float(high.max()), mean, zeros, int((low == high).sum()))
+
+
+def memory_of_features(x: Features) -> str:
+    """What they take in the form that they have, and in the other one: "0.4 MB, sparse (dense: 28.3 MB)"."""
+    if not isinstance(x, SparseFeatures):
+        return f"{x.nbytes / 1e6:,.1f} MB, dense"
+    return f"{x.nbytes / 1e6:,.1f} MB, sparse (dense: {x.numel() * x.dtype.itemsize / 1e6:,.1f} MB)"
 
 
 def class_counts(dataset: NodeDataset) -> tuple[Tensor, int]:

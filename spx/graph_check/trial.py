@@ -15,8 +15,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from spx.configurations import config_layers
 from spx.dataset_names import run_name
@@ -24,6 +24,7 @@ from spx.datasets.types import NodeDataset
 from spx.errors import DatasetError
 from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.files import read_json
+from spx.graph.features import Features, SparseFeatures
 from spx.run_folder import RECORD_FILE
 
 TRIAL_NODES = 40_000
@@ -87,18 +88,19 @@ def estimate_stages(
 
 
 def core_nodes_that_fit(
-    settings: dict[str, Any], num_nodes: int, num_features: int, peak_rss_mb: float, available_mb: float
+    settings: dict[str, Any], num_nodes: int, row_bytes: float, peak_rss_mb: float, available_mb: float
 ) -> int | None:
     """The most core nodes of a batch that leave half of the available memory free; None: all nodes in one batch.
 
     Args:
         settings: stage 2's, defaults included (`spx.graph_check.full_settings`).
-        num_nodes, num_features: N and F.
+        num_nodes: N.
+        row_bytes: of a node's features.
         peak_rss_mb: estimated with the settings' own `batch_size`.
         available_mb: memory that processes can still get.
     """
     data, model = settings["data"]["init_args"], settings["model"]["init_args"]
-    row = 4 * (num_features + model["width"] * (8 + 6 * model["num_layers"]))  # bytes a step holds for an input node
+    row = row_bytes + 4 * model["width"] * (8 + 6 * model["num_layers"])  # bytes a step holds for an input node
 
     def step_mb(core: int | None) -> float:
         inputs = num_nodes if core is None else min(num_nodes, core * prod(k + 1 for k in data["k"]))
@@ -142,8 +144,8 @@ def _generated_trial(
     dataset: NodeDataset, num_nodes: int, folder: Path, configs: Path, say: Callable[[str], None]
 ) -> dict[str, dict[str, float]]:
     """A trial on a generated graph, with as many batches as the dataset has: all its parts are in proportion."""
-    path = folder / f"generated-{num_nodes}.npz"
-    np.savez(path, **_generated(dataset, num_nodes))
+    path = folder / f"generated-{num_nodes}.pt"
+    torch.save(_generated(dataset, num_nodes), path)
     data = merged_settings(config_layers(configs, WIDE)).get("data", {}).get("init_args", {})
     batches = {name: data.get(name) for name in ("batch_size", "eval_batch_size")}
     share = num_nodes / dataset.num_nodes
@@ -152,8 +154,8 @@ def _generated_trial(
     return _trial(folder, configs, str(path), (), words, lambda text: say(f"{text}, on {num_nodes:,} generated nodes"))
 
 
-def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
-    """A random graph of the dataset's mean degree, features, labels and split shares, as an own .npz."""
+def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, Tensor]:
+    """A random graph of the dataset's mean degree, features, labels and split shares, as an own .pt."""
     generator = torch.Generator().manual_seed(0)
     share = num_nodes / dataset.num_nodes
     num_edges = int(share * dataset.edge_index.size(1))
@@ -166,14 +168,24 @@ def _generated(dataset: NodeDataset, num_nodes: int) -> dict[str, np.ndarray]:
     for name, first, last in zip(("train", "val", "test"), ends, ends[1:], strict=False):
         mask = torch.zeros(num_nodes, dtype=torch.bool)
         mask[part[first:last]] = True
-        masks[f"{name}_mask"] = mask.numpy()
+        masks[f"{name}_mask"] = mask
     wide = (num_nodes, dataset.num_classes)
     if dataset.task == "multilabel":
         y = torch.randint(2, wide, generator=generator)
     else:
         y = torch.arange(num_nodes) % dataset.num_classes
-    x = torch.rand(num_nodes, dataset.num_features, generator=generator)
-    return {"x": x.numpy(), "edge_index": edges.numpy(), "y": y.numpy(), **masks}
+    return {"x": _generated_features(dataset.x, num_nodes, generator), "edge_index": edges, "y": y, **masks}
+
+
+def _generated_features(like: Features, num_nodes: int, generator: torch.Generator) -> Tensor:
+    """Random features of so many nodes, sparse with as many entries a node where the dataset's are."""
+    shape = (num_nodes, like.size(1))
+    if not isinstance(like, SparseFeatures):
+        return torch.rand(shape, generator=generator)
+    places = torch.randint(num_nodes * shape[1], (like.num_entries * num_nodes // len(like),), generator=generator)
+    places = torch.stack((places // shape[1], places % shape[1]))
+    values = torch.rand(places.size(1), generator=generator)
+    return torch.sparse_coo_tensor(places, values, shape, check_invariants=True).coalesce()
 
 
 def _trial(

@@ -14,6 +14,7 @@ from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.core_nodes import CoreNodeBatches
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
+from spx.graph.features import Features
 from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
@@ -111,7 +112,7 @@ class TrainedRun:
             graph_or_nodes: nodes; or the run's graph with new features, as a PyG `Data` or a `NodeDataset`.
             nodes: a list, array or Series of the nodes' names in your files, or a tensor of their numbers in the
                 graph. Without names, as in the published datasets, both are 0 to N - 1. Default: all nodes.
-            x: [N, F] new features of all nodes.
+            x: [N, F] new features of all nodes, dense, or sparse of SciPy or torch.
             draws: R.
             batch_size: B, nodes that are predicted at once.
 
@@ -138,7 +139,7 @@ class TrainedRun:
         x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
         return self._batches(numbers, x, self._neighborhoods(draws, numbers, batch_size), batch_size)
 
-    def _batches(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
+    def _batches(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):
             step = self._predict(passes)
             for rows in zip(*(tensor.split(batch_size) for tensor in step.values()), strict=True):
@@ -162,7 +163,7 @@ class TrainedRun:
         batches = [] if self._needs_whole_graph else [*map(len, nodes.split(batch_size))]
         return self.data.evaluation_draws_for(batches)
 
-    def _passes(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:
+    def _passes(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:
         """The forward passes for some nodes after the others, each a draw, made when it is asked for."""
         y = self.data.dataset.y
         if self._needs_whole_graph:

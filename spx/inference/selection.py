@@ -4,13 +4,15 @@ from typing import Any
 
 import polars as pl
 import torch
+from scipy.sparse import coo_matrix, issparse
 from torch import Tensor
 
 from spx.data import GraphData
 from spx.datasets import NodeDataset
-from spx.datasets.checks import FEATURE_DTYPES, row_chunks
+from spx.datasets.checks import FEATURE_DTYPES, broken_rows
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.csr import distinct_edges
+from spx.graph.features import Features, SparseFeatures
 
 SHOWN = 5
 """Examples in an error."""
@@ -103,15 +105,15 @@ def _examples(values) -> str:
     return ", ".join(map(repr, list(values[:SHOWN])))
 
 
-def check_features(x: Any, dataset: NodeDataset) -> Tensor:
-    """New features [N, F] of the same nodes, float32 or float16, on the CPU.
+def check_features(x: Any, dataset: NodeDataset) -> Features:
+    """New features [N, F] of the same nodes, float32 or float16, on the CPU; sparse ones stay sparse.
 
     Raises:
         ConfigError: another shape, no numbers, or some that aren't finite.
     """
     try:
-        x = torch.as_tensor(x).detach().cpu()
-        x = x if x.dtype in FEATURE_DTYPES else x.float()
+        x = _as_features(x)
+        x = x if x.dtype in FEATURE_DTYPES else x.to(torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"The features aren't an array of numbers ({error}). Give [N, F] float32.") from error
     wanted = (dataset.num_nodes, dataset.num_features)
@@ -120,13 +122,22 @@ def check_features(x: Any, dataset: NodeDataset) -> Tensor:
             f"The features have shape {list(x.shape)}; this run needs {list(wanted)}: a row for each node in the "
             "graph's order, and the columns that it was trained on."
         )
-    if not (finite := torch.cat([rows.isfinite().all(1) for rows in row_chunks(x)])).all():
-        bad = (~finite).nonzero()[:, 0]
+    if (bad := broken_rows(x)).numel():
         raise ConfigError(
             f"The features of {bad.numel():,} nodes hold NaN or infinity, such as nodes "
             f"{_examples(_names(bad, dataset))}. Fill them in."
         )
     return x
+
+
+def _as_features(x: Any) -> Features:
+    if isinstance(x, SparseFeatures):
+        return x.to("cpu")
+    if isinstance(x, Tensor) and x.layout in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc):
+        x = x.detach().cpu().to_sparse_coo().coalesce()
+        row, column = x.indices().numpy()
+        x = coo_matrix((x.values().float().numpy(), (row, column)), tuple(x.shape))
+    return SparseFeatures.from_scipy(x) if issparse(x) else torch.as_tensor(x).detach().cpu()
 
 
 def is_graph(given: Any) -> bool:

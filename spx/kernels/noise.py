@@ -17,11 +17,16 @@ is exact whatever the weights and the numbers u are. A power of two leaves the o
 
 def uniform(seed: int, counter: Tensor) -> Tensor:
     """Uniform numbers inside (0, 1) with 53 random bits, float64, of the shape of `counter` (int64, from 0)."""
+    x = random_bits(seed, counter)
+    return ((_shifted(x, 11).double() + 0.5) * 2.0**-53).clamp_(max=LARGEST_UNIFORM)  # the last half is rounded up
+
+
+def random_bits(seed: int, counter: Tensor) -> Tensor:
+    """64 random bits, as int64, of the shape of `counter` (int64, from 0)."""
     x = (counter + 1) * _signed(GAMMA) + _signed(seed)  # int64 wraps around as uint64 does
     x = (x ^ _shifted(x, 30)) * _signed(MIX_1)
     x = (x ^ _shifted(x, 27)) * _signed(MIX_2)
-    x = x ^ _shifted(x, 31)
-    return ((_shifted(x, 11).double() + 0.5) * 2.0**-53).clamp_(max=LARGEST_UNIFORM)  # the last half is rounded up
+    return x ^ _shifted(x, 31)
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch.nn.functional import dropout, normalize
 
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features, SparseFeatures
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.norms import make_norm
 from spx.nn.settings import BaselineSettings
@@ -58,9 +59,11 @@ class BaselineNetwork(nn.Module):
         )
         self.head = nn.Linear(width, num_outputs) if residual or skip else nn.Identity()
 
-    def forward(self, x: Tensor, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
-        """Logits [N, C] from `x` [N, F]; the convolutions that know self-loops add them."""
+    def forward(self, x: Features, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
+        """Logits [N, C] from `x` [N, F]; the convolutions that know self-loops add them. Sparse features are
+        made dense: PyG's classes take no others."""
         graph, settings = neighborhoods[0], self.settings
+        x = x.to_dense() if isinstance(x, SparseFeatures) else x
         with torch.autocast(x.device.type, enabled=False):  # sparse products know no half precision
             x = x.float() if x.dtype == torch.float16 else x
             if settings.unit_sums:

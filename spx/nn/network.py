@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spx.errors import ConfigError
+from spx.graph.features import Features
 from spx.graph.sharding import GraphShard
 from spx.kernels.formula import NUM_EDGE_TYPES
 from spx.nn.collectives import gather_rows
@@ -51,11 +52,11 @@ class GraphTransformer(nn.Module):
             nn.Linear(width, num_outputs),
         )
 
-    def forward(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Tensor:
+    def forward(self, x: Features, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Tensor:
         """Logits [B, C] of the nodes that leave the last layer.
 
         Args:
-            x: [N_0, F] features of the nodes that enter the first layer, of any floating dtype.
+            x: [N_0, F] features of the nodes that enter the first layer, of any floating dtype, dense or sparse.
             neighborhoods: L of them, first layer first, or one that all layers share: a rank's shard of a graph, too.
                 Then the nodes are those of its rows, and all ranks have to call at once.
         """
@@ -64,14 +65,14 @@ class GraphTransformer(nn.Module):
             h, _ = self._pass(layer, h, neighborhood)
         return self.head(h)
 
-    def attention_weights(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
+    def attention_weights(self, x: Features, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The weights p of one layer after the other, each [M, H] or [N, K, H]; they carry no gradient."""
         h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):
             h, weights = self._pass(layer, h, neighborhood, need_weights=True)
             yield weights
 
-    def layer_inputs(self, x: Tensor, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
+    def layer_inputs(self, x: Features, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The node states that enter one layer after the other, each [N_l, width]."""
         h = self.pre(self.encoder(x))
         for layer, neighborhood in self._with_layers(neighborhoods):

@@ -25,6 +25,7 @@ from spx.analysis import choice
 from spx.analysis.distance import distance_to_uniform, energy_distance, rank_agreement
 from spx.analysis.row_ranges import uniform_weights
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features
 from spx.graph.sampling import draw_seed
 from spx.nn.network import GraphTransformer
 from spx.score_study.artifacts import Network
@@ -37,7 +38,7 @@ SAMPLERS = ("attention", "top", "uniform", "own")
 
 def choice_tables(
     network: GraphTransformer,
-    x: Tensor,
+    x: Features,
     graph: AttentionGraph,
     networks: Sequence[Network],
     ks: Sequence[int],

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features
 from spx.graph.sharding import GraphShard
 from spx.nn.network import GraphTransformer
 from spx.nn.objectives import ClassWeights, TaskName
@@ -119,7 +120,7 @@ class AttentionEstimator(NodeTask):
         self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     @torch.no_grad()
-    def attention_scores(self, x: Tensor, graph: AttentionGraph | GraphShard) -> Tensor:
+    def attention_scores(self, x: Features, graph: AttentionGraph | GraphShard) -> Tensor:
         """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M].
 
         Of a shard: those of its rows, `x` being their features; all ranks have to call at once.

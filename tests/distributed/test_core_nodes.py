@@ -11,6 +11,7 @@ from spx.data.batch import NodeBatch
 from spx.data.core_nodes import CoreNodeBatches
 from spx.graph.csr import augment
 from spx.graph.expander import build_expander
+from spx.graph.features import SparseFeatures
 from spx.graph.sampling import sample_neighbors
 from spx.nn.collectives import share_of_ranks
 from spx.nn.network import GraphTransformer
@@ -114,3 +115,28 @@ def test_a_last_batch_without_a_node_for_some_rank_leaves_every_parameter_a_numb
         for name, tensor in state.items():
             assert tensor.isfinite().all(), (kind, name)
             assert all(other[kind][name].equal(tensor) for other in others), (kind, name)
+
+
+def dropless_gradients(core: Tensor, sparse: bool, ranks: int = 1) -> dict[str, Tensor]:
+    model = network("none")
+    batch = batch_of(core)
+    x = batch.x * (batch.x > 0.5)
+    batch = batch._replace(x=SparseFeatures.from_dense(x) if sparse else x)
+    model = DistributedDataParallel(model) if ranks > 1 else model
+    logits = model(batch.x, batch.neighborhoods)[batch.targets]
+    loss = node_loss(log_probabilities(logits, "multiclass"), batch.y, "multiclass")
+    (loss * share_of_ranks(batch.y) if ranks > 1 else loss).backward()
+    return {name.removeprefix("module."): parameter.grad for name, parameter in model.named_parameters()}
+
+
+def sparse_on_rank(rank: int, ranks: int, num_core: int) -> dict[str, Tensor]:
+    return dropless_gradients(torch.arange(num_core)[rank::ranks], sparse=True, ranks=ranks)
+
+
+@pytest.mark.parametrize("num_core", [40, 2])
+def test_sparse_features_over_ranks_give_the_gradient_of_dense_ones_in_one_process(num_core: int) -> None:
+    """A rank without a node among them."""
+    alone = dropless_gradients(torch.arange(num_core), sparse=False)
+    for of_rank in on_ranks(3, sparse_on_rank, num_core):
+        for name, gradient in alone.items():
+            torch.testing.assert_close(of_rank[name], gradient, rtol=1e-6, atol=1e-9)

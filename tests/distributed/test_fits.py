@@ -61,12 +61,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(home: Path, ranks: int) -> Runs:
-    """Both stages with one process and with `ranks`, each made once."""
+    """Both stages with one process and with `ranks`, each made once; with three of them over sparse features."""
     for number in (1, ranks):
         if not (home / f"runs{number}").exists():
-            fit(home, "estimator", number, "--data.shard", "true")
+            form = ("--data.features", "sparse" if number == 3 else "dense")
+            fit(home, "estimator", number, "--data.shard", "true", *form)
             scores = home / "runs1" / "own" / "estimator" / "version_0" / "scores.safetensors"
-            fit(home, "wide", number, *WIDE, "--data.scores", str(scores))
+            fit(home, "wide", number, *WIDE, "--data.scores", str(scores), *form)
     return Runs(home)
 
 

@@ -92,7 +92,7 @@ def leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def stand_in(
-    name: str, data_dir: str = "", protocol: str = "public", split: int = 0, own: object = None, schema: None = None
+    name: str, data_dir: str = "", protocol: str = "public", split: int = 0, own: object = None, *_: object
 ) -> NodeDataset:
     """A random graph of `NUM_NODES` nodes with the dataset's task and metric."""
     spec = SimpleNamespace(task="multiclass", metric="accuracy") if name == OWN_PATH else DATASETS[name]

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from spx.datasets.own.error_words import listed, one_line
 from spx.datasets.own.node_table import extra, table_of
-from spx.datasets.own.sparse import checked, dense, edges_of
+from spx.datasets.own.sparse import checked, edges_of
 from spx.errors import DatasetError
+from spx.graph.features import Features, SparseFeatures
 
 if TYPE_CHECKING:
     import polars
@@ -39,7 +40,7 @@ class Annotated(NamedTuple):
 
     nodes: "polars.DataFrame"
     edges: Tensor
-    x: Tensor | None
+    x: Features | None
     names: tuple[str, ...] | None
 
 
@@ -72,16 +73,19 @@ def read_annotated(file: Path) -> Annotated:
     edges = edges_of(checked(matrix, f"obsp[{chosen!r}]"), f"obsp[{chosen!r}]", file.name)
     ids = [str(name) for name in obs.index]
     nodes = table_of(ids, {str(name): _plain(obs[name]) for name in obs.columns}, f"{file.name}: obs")
-    features = None if x is None else _features(dense(checked(x, "X"), "X"), len(ids))
+    features = None if x is None else _features(checked(x, "X"), len(ids))
     known = features is not None and len(set(names)) == len(names) == features.size(1)
     ends = torch.from_numpy(np.ascontiguousarray(edges.T))
     return Annotated(nodes, ends, features, tuple(names) if known else None)
 
 
-def _features(x: Any, num_nodes: int) -> Tensor:
-    x = np.asarray(x)
-    if x.ndim != 2 or len(x) != num_nodes or x.dtype.kind not in "biuf":
+def _features(x: Any, num_nodes: int) -> Features:
+    sparse = not isinstance(x, np.ndarray) and hasattr(x, "nnz")
+    x = x if sparse else np.asarray(x)
+    if x.ndim != 2 or x.shape[0] != num_nodes or x.dtype.kind not in "biuf":
         raise DatasetError(f"X is {list(x.shape)} {x.dtype}: it must be numbers, a row for each of {num_nodes} in obs")
+    if sparse:
+        return SparseFeatures.from_scipy(x)
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 

@@ -14,13 +14,16 @@ from spx.datasets.own.foreign_keys import KEYS, house_arrays
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, several_labels
 from spx.errors import DatasetError
+from spx.graph.features import Features, SparseFeatures
 
 if TYPE_CHECKING:
     import polars
+    from scipy.sparse import spmatrix
 
 logger = logging.getLogger(__name__)
 
-Arrays = Mapping[str, np.ndarray | None]
+Arrays = Mapping[str, "np.ndarray | spmatrix | None"]
+"""Of them `x` may be a sparse matrix."""
 
 
 def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> OwnGraph:
@@ -77,11 +80,13 @@ def _edges(arrays: Arrays) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(edges.T if flat else edges, dtype=np.int64))
 
 
-def _features(x: np.ndarray, num_nodes: int) -> Tensor:
-    if x.ndim != 2 or len(x) != num_nodes:
+def _features(x: "np.ndarray | spmatrix", num_nodes: int) -> Features:
+    if x.ndim != 2 or x.shape[0] != num_nodes:
         raise DatasetError(f"x must be [N, F] with N = {num_nodes} as in y, not {list(x.shape)}: a row for each node")
     if x.dtype.kind not in "biuf":
         raise DatasetError(f"x holds {x.dtype} values: features must be numbers; turn categories into columns of 0, 1")
+    if not isinstance(x, np.ndarray):
+        return SparseFeatures.from_scipy(x)
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from spx.datasets.own.labels import Labels
 from spx.datasets.types import Split
 from spx.errors import DatasetError
+from spx.graph.features import Features
 
 if TYPE_CHECKING:
     import polars
@@ -18,7 +19,7 @@ class OwnGraph(NamedTuple):
 
     edge_index  [2, E] int64, within 0..N-1
     labels      of all N nodes
-    x           [N, F] float32, or float16 on disk; None: no features
+    x           [N, F] float32, dense or sparse, or float16 on disk; None: no features
     masks       train, validation and test, each [S, N] bool; None: the files hold no split
     node_ids    [N] strings or int64, all different; None: 0 to N - 1
     feature_names  F, of a table's columns; None: they have no names
@@ -29,7 +30,7 @@ class OwnGraph(NamedTuple):
 
     edge_index: Tensor
     labels: Labels
-    x: Tensor | None = None
+    x: Features | None = None
     masks: Split | None = None
     node_ids: "polars.Series | None" = None
     feature_names: tuple[str, ...] | None = None

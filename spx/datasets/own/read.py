@@ -22,6 +22,7 @@ from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.tabled import EXPECTED, read_tables
 from spx.datasets.types import RANKED, Metric, NodeDataset, Task
 from spx.errors import ArtifactError, DatasetError
+from spx.graph.features import Features
 
 _MEND = "Correct the graph's files, see docs/own-data.md"
 
@@ -99,7 +100,7 @@ def _arrays_in(path: Path) -> Callable[[Path], dict[str, Any]] | None:
     return {".pt": read_saved, ".pth": read_saved, ".npz": read_npz}.get(path.suffix.lower())
 
 
-def _features(x: Tensor | None, edge_index: Tensor, num_nodes: int) -> Tensor:
+def _features(x: Features | None, edge_index: Tensor, num_nodes: int) -> Features:
     return x if x is not None and x.size(1) else default_features(edge_index, num_nodes)
 
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,12 @@ from spx.datasets.own.hints import for_class
 from spx.datasets.own.sparse import checked
 from spx.errors import DatasetError
 from spx.torch_files import damage
+
+if TYPE_CHECKING:
+    pass
+
+MOST_COLUMNS = 1 << 24
+"""That sparse features may have in a file of fewer bytes."""
 
 _PLAIN = "torch.save({'x': data.x, 'edge_index': data.edge_index, 'y': data.y}, PATH)"
 _MATRICES = frozenset({"x", "adj"})
@@ -181,9 +187,13 @@ def _matrix(name: str, tensor: Tensor, limit: int) -> Any:
     """A sparse tensor [N, F] as SciPy's CSR; entries at one place are added up."""
     from scipy import sparse
 
-    if tensor.dim() != 2 or tensor.dense_dim() or tensor.is_complex():
+    if tensor.dim() != 2 or tensor.dense_dim():
         raise DatasetError(
-            f"{name} is a sparse tensor of {tensor.dtype} {list(tensor.shape)}: it must be [N, F] numbers"
+            f"{name} is a sparse tensor of shape {list(tensor.shape)}: it must be [N, F], a row for each node"
+        )
+    if tensor.size(1) > max(limit, MOST_COLUMNS):
+        raise DatasetError(
+            f"{name} has {tensor.size(1):,} columns in a file of {limit} bytes: leave out those without an entry"
         )
     first, second, values = (_array(f"{name}", part, limit) for part in _PARTS[tensor.layout](tensor))
     shape = tuple(tensor.shape)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PARTS = ("data", "indices", "indptr", "shape")
-SHARE = 0.5
-"""Of the memory, that sparse features may take once they are dense."""
 
 
 def csr_of(parts: Mapping[str, np.ndarray], what: str) -> "csr_array":
@@ -82,27 +80,6 @@ def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:
     if (entries.data[there] != 1).any():
         logger.warning("%s: the values of %s (weights) are not used", source, what)
     return np.stack([entries.row[there], entries.col[there]], axis=1).astype(np.int64)
-
-
-def dense(matrix: Any, what: str) -> np.ndarray:
-    """A sparse matrix [N, F] as a dense array, float32; a dense one as it is. The one place where x is made dense.
-
-    Raises DatasetError where the array would take more than `SHARE` of the machine's memory.
-    """
-    from scipy.sparse import issparse
-
-    if not issparse(matrix):
-        return matrix
-    needed, memory = 4.0 * math.prod(matrix.shape), memory_bytes()
-    if needed > SHARE * memory:
-        rows, columns = matrix.shape
-        raise DatasetError(
-            f"{what} is sparse, and dense, as it is used, its {rows} x {columns} values take {needed / 1e9:.1f} GB, "
-            f"more than half of this machine's {memory / 1e9:.1f} GB: keep fewer columns "
-            "(sklearn.decomposition.TruncatedSVD), or use a larger machine"
-        )
-    with np.errstate(over="ignore"):  # what overflows is infinite, and refused later
-        return matrix.astype(np.float32).toarray()
 
 
 def memory_bytes() -> float:

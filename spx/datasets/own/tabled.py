@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS, table_files
 from spx.datasets.fingerprint import tensor_digest
@@ -24,6 +23,7 @@ from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.table_file import find_table, open_table
 from spx.datasets.own.tables import graph_of, read_folder
 from spx.errors import DatasetError
+from spx.graph.features import Features, SparseFeatures
 
 _FILES = (*FILE_ENDINGS, ".pth", *graph_files.KINDS, annotated.ENDING)
 EXPECTED = (
@@ -95,12 +95,13 @@ def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
     return graph(table.read(), edges, table.name, headings=table.columns)
 
 
-def _joined(graph: OwnGraph, x: Tensor | None, names: tuple[str, ...] | None) -> OwnGraph:
+def _joined(graph: OwnGraph, x: Features | None, names: tuple[str, ...] | None) -> OwnGraph:
     """The graph with further features [N, F] behind those of its table."""
     if x is None:
         return graph
     if graph.x is None:
         return graph._replace(x=x, feature_names=names)
+    x = x.to_dense() if isinstance(x, SparseFeatures) else x
     further = names or tuple(f"X[{place}]" for place in range(x.size(1)))
     return graph._replace(
         x=torch.cat([graph.x, x], dim=1),

@@ -84,7 +84,7 @@ def test_the_dataset_is_loaded_once_and_not_before_it_is_needed(monkeypatch: pyt
     data = AugmentedGraphData("toy", data_dir="elsewhere", protocol="paper", split=7, undirected=True)
     assert asked == []
     assert (data.dataset, data.dataset) == ("a dataset", "a dataset")
-    assert asked == [("toy", "elsewhere", "paper", 7, OwnSettings(undirected=True), None)]
+    assert asked == [("toy", "elsewhere", "paper", 7, OwnSettings(undirected=True), None, "auto")]
 
 
 def test_the_models_settings_follow_from_the_data(toy: NodeDataset) -> None:

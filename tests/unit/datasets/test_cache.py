@@ -8,6 +8,7 @@ import torch
 from spx.datasets import cache
 from spx.datasets.cache import raw_stamp, read_cache, write_cache
 from spx.datasets.types import GraphTensors
+from spx.graph.features import SparseFeatures
 
 GRAPH = GraphTensors(
     x=torch.arange(8.0).view(4, 2),
@@ -95,3 +96,22 @@ def test_stamp_tells_size_and_time(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("four")
     os.utime(tmp_path / "a", ns=(0, 1234))
     assert raw_stamp(["a", "absent"], tmp_path) == {"a": [4, 1234]}
+
+
+def test_sparse_features_are_kept_as_their_entries(tmp_path: Path) -> None:
+    x = torch.zeros(4, 1000)
+    x[1, 3], x[3, 0] = 2, 5
+    path = tmp_path / "cache.safetensors"
+    write_cache(GRAPH._replace(x=SparseFeatures.from_dense(x)), path, STAMP, tmp_path)
+    found = read_cache(path, STAMP)
+    assert isinstance(found.x, SparseFeatures)
+    assert found.x.to_dense().equal(x)
+    assert equal(found._replace(x=x), GRAPH._replace(x=x))
+    assert path.stat().st_size < x.nbytes / 4
+
+
+def test_what_older_versions_wrote_is_read(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "FORMAT", cache.OLDER)
+    write_cache(GRAPH, written, STAMP, written.parent)
+    monkeypatch.undo()
+    assert equal(read_cache(written, STAMP), GRAPH)

@@ -6,6 +6,7 @@ import torch
 
 from spx.datasets import NodeDataset, Split, check_dataset
 from spx.errors import DatasetError
+from spx.graph.features import SparseFeatures
 
 
 def dataset(**changes: object) -> NodeDataset:
@@ -81,7 +82,19 @@ def test_multilabel_labels_must_be_0_or_1(value: float) -> None:
 def test_features_must_be_finite(value: float) -> None:
     x = torch.zeros(6, 2)
     x[1, 0] = x[4, 1] = value
-    refused(dataset(x=x), "the features of 2 of 6 nodes hold NaN or infinity")
+    for form in (x, SparseFeatures.from_dense(x)):
+        refused(dataset(x=form), "the features of 2 of 6 nodes hold NaN or infinity")
+
+
+def test_large_features_are_refused_in_either_form() -> None:
+    x = torch.zeros(6, 2)
+    x[3, 1] = -1e16
+    for form in (x, SparseFeatures.from_dense(x)):
+        refused(dataset(x=form), "the features reach 1e+16")
+
+
+def test_sparse_features_without_an_entry() -> None:
+    check_dataset(dataset(x=SparseFeatures.from_dense(torch.zeros(6, 2))))
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])

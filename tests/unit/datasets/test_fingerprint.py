@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from spx.datasets import NodeDataset, changed_columns, changed_parts, data_fingerprint, split_fingerprint, what_changed
+from spx.datasets import (
+    NodeDataset,
+    changed_columns,
+    changed_parts,
+    data_fingerprint,
+    fingerprint,
+    split_fingerprint,
+    what_changed,
+)
 from spx.datasets.fingerprint import SAMPLED_ROWS
+from spx.graph.features import SparseFeatures
 
 from .test_checks import dataset, multilabel, split
 
@@ -136,3 +145,41 @@ def test_features_that_stay_on_disk_are_sampled(tmp_path: Path) -> None:
 )
 def test_columns_in_words(then: str | None, now: str | None, words: str | None) -> None:
     assert changed_columns(then, now) == words
+
+
+def forms(x: torch.Tensor) -> tuple[NodeDataset, NodeDataset]:
+    return dataset(x=x), dataset(x=SparseFeatures.from_dense(x))
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 24])
+def test_the_form_of_the_features_does_not_count(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    x = torch.tensor([[0.0, 3.0, 0.0, -1.0]] * 5 + [[0.0, -0.0, 0.0, 0.0]])
+    wanted = data_fingerprint(dataset(x=x.abs().copysign(x) + 0.0))
+    monkeypatch.setattr(fingerprint, "DENSE_ELEMENTS", chunk)
+    dense, sparse = forms(x)
+    assert data_fingerprint(dense) == data_fingerprint(sparse) == wanted
+    other = dataset(x=SparseFeatures.from_dense(x + torch.eye(6, 4)))
+    assert changes(dense, other) == changes(sparse, other) == ("features",)
+
+
+def test_older_records_of_minus_zeros_hold_for_dense_features() -> None:
+    x = torch.tensor([[0.0, -0.0], [1.0, 2.0]] * 3)
+    now = dataset(x=x)
+    new = fingerprint.tensor_digest(x + 0.0)
+    assert f"features={new}" in data_fingerprint(now)
+    older = data_fingerprint(now).replace(new, fingerprint.tensor_digest(x))
+    assert older != data_fingerprint(now)
+    assert changed_parts(older, data_fingerprint(now), now) == ()
+    changed = dataset(x=x + 1)
+    assert changed_parts(older, data_fingerprint(changed), changed) == ("features",)
+
+
+def test_sparse_features_of_a_large_dense_size_are_told_by_their_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where going through their zeros takes minutes."""
+    monkeypatch.setattr(fingerprint, "DENSE_BYTES", 40)
+    monkeypatch.setattr(SparseFeatures, "to_dense", None)
+    x = torch.eye(6, 2)
+    then, now, other = forms(x)[1], forms(x)[1], forms(x.roll(1, 0))[1]
+    assert changes(then, now) == ()
+    assert changes(then, other) == ("features",)
+    assert changes(then, forms(torch.eye(6, 3))[1]) == ("features",)

@@ -2,10 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from spx.datasets import DATASETS, load_dataset
+from spx.datasets import DATASETS, data_fingerprint, load_dataset
 from spx.errors import DatasetError
+from spx.graph.features import SparseFeatures
 
 from .raw_files import write_heterophilous
 
@@ -83,3 +86,49 @@ def test_import_stays_light() -> None:
     code = f"import sys, spx.datasets; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def bag_of_words(num_nodes: int = 30, num_columns: int = 40) -> np.ndarray:
+    """One word in forty a node, of which every second counts minus."""
+    x = np.zeros((num_nodes, num_columns), np.float32)
+    x[np.arange(num_nodes), np.arange(num_nodes) % num_columns] = 1
+    return x * np.where(np.arange(num_nodes) % 2, 1, -1)[:, None].astype(np.float32)
+
+
+def write_graph(folder: Path, x: np.ndarray) -> str:
+    nodes = np.arange(len(x))
+    np.savez(folder / "graph.npz", x=x, y=nodes % 3, edge_index=np.stack((nodes, np.roll(nodes, 1))))
+    return str(folder / "graph.npz")
+
+
+@pytest.mark.parametrize(
+    ("form", "share", "sparse"),
+    [("auto", 0.025, True), ("auto", 1, False), ("sparse", 1, True), ("dense", 0.025, False), ("sparse", 0.025, True)],
+)
+def test_the_form_of_features_follows_what_is_zero_or_the_setting(
+    tmp_path: Path, form: str, share: float, sparse: bool
+) -> None:
+    """Either form has the same fingerprint, a minus zero counts as zero."""
+    x = bag_of_words() if share < 1 else np.random.default_rng(0).random((30, 5), np.float32)
+    path = write_graph(tmp_path, x)
+    dataset = load_dataset(path, features=form)
+    assert isinstance(dataset.x, SparseFeatures) is sparse
+    assert (dataset.x.to_dense() if sparse else dataset.x).equal(torch.from_numpy(x))
+    assert {data_fingerprint(load_dataset(path, features=each)) for each in ("auto", "sparse", "dense")} == {
+        data_fingerprint(dataset)
+    }
+
+
+@pytest.mark.parametrize(("form", "sparse"), [("auto", False), ("sparse", True), ("dense", False)])
+def test_mapped_features_stay_on_disk_unless_they_are_to_be_sparse(tmp_path: Path, form: str, sparse: bool) -> None:
+    (tmp_path / "edges.csv").write_text("source,target\n0,1\n")
+    (tmp_path / "nodes.csv").write_text("id,label\n" + "".join(f"{node},{node % 3}\n" for node in range(30)))
+    np.save(tmp_path / "features.npy", bag_of_words())
+    dataset = load_dataset(str(tmp_path), features=form)
+    assert isinstance(dataset.x, SparseFeatures) is sparse
+    assert data_fingerprint(dataset) == data_fingerprint(load_dataset(str(tmp_path)))
+
+
+def test_an_unknown_form_of_features(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"--data.features 'csr' is not known: give auto, sparse, dense"):
+        load_dataset("minesweeper-sim", tmp_path, features="csr")

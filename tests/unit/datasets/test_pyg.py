@@ -1,10 +1,14 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch_geometric.io import read_npz
 
 from spx.datasets import NodeDataset, load_dataset
+from spx.datasets.bag_of_words import parse_bag_of_words
+from spx.graph.features import SparseFeatures
 
 from .raw_files import (
     Known,
@@ -28,7 +32,8 @@ SHCHUR = {
 
 
 def assert_graph(dataset: NodeDataset, known: Known, edges: set[tuple[int, int]]) -> None:
-    assert torch.equal(dataset.x, torch.from_numpy(known.x))
+    x = dataset.x.to_dense() if isinstance(dataset.x, SparseFeatures) else dataset.x
+    assert torch.equal(x, torch.from_numpy(known.x))
     assert torch.equal(dataset.y, torch.from_numpy(known.y))
     assert edge_set(dataset.edge_index) == edges
     assert dataset.edge_index.size(1) == len(edges), "no duplicates"
@@ -95,7 +100,7 @@ def test_nothing_but_the_cache_is_left_behind(tmp_path: Path) -> None:
     load_dataset("minesweeper", tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     home = "HeterophilousGraphDataset/minesweeper"
-    cache = f"{home}/processed/spx-dataset-1.safetensors"
+    cache = f"{home}/processed/spx-dataset-2.safetensors"
     assert left == {f"{home}/.lock", f"{home}/raw/minesweeper.npz", cache}
 
 
@@ -155,3 +160,27 @@ def test_real_actor_under_the_paper_protocol() -> None:
     dataset = load_dataset("actor", DATA, protocol="paper")
     assert torch.bincount(dataset.y[dataset.split.train]).tolist() == [760] * 5
     assert [len(part) for part in dataset.split] == [3800, 1900, 1900]
+
+
+@pytest.mark.parametrize("name", ["actor", "cora", "photo", "cs"])
+def test_features_that_are_entries_in_their_file_stay_so(tmp_path: Path, name: str) -> None:
+    """However many there are."""
+    write = {"actor": write_actor, "cora": write_planetoid}.get(name) or partial(write_shchur, folder=SHCHUR[name][0])
+    known = write(tmp_path) if name in ("actor", "cora") else write(tmp_path, file=SHCHUR[name][1])
+    assert (known.x != 0).mean() > 0.1
+    for _ in range(2):  # parsed, then from the cache
+        assert isinstance(load_dataset(name, tmp_path).x, SparseFeatures)
+
+
+def test_a_bag_of_words_is_what_pyg_makes_of_it(tmp_path: Path) -> None:
+    """Entries at the same place, in no order, zero and below zero; edges that run one way, twice, and to themselves."""
+    attr = {"data": [2.0, 1.0, -3.0, 0.0, 5.0, -5.0], "indices": [2, 0, 1, 1, 3, 3], "indptr": [0, 2, 4, 6]}
+    adj = {"data": [1.0, 1.0, 1.0, 1.0], "indices": [1, 1, 2, 0], "indptr": [0, 2, 2, 4]}
+    parts = {f"attr_{name}": np.array(part) for name, part in {**attr, "shape": (3, 4)}.items()}
+    parts |= {f"adj_{name}": np.array(part) for name, part in {**adj, "shape": (3, 3)}.items()}
+    np.savez(tmp_path / "graph.npz", labels=np.array([0, 1, 0]), **parts)
+    found, wanted = parse_bag_of_words(tmp_path, tmp_path, file="graph.npz"), read_npz(str(tmp_path / "graph.npz"))
+    assert found.x.to_dense().equal(wanted.x)
+    assert found.x.num_entries == 3
+    assert found.edge_index.equal(wanted.edge_index)
+    assert found.y.equal(wanted.y)

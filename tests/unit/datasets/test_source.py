@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,14 +9,15 @@ import pytest
 import torch
 from torch_geometric.datasets import HeterophilousGraphDataset
 
-from spx.datasets import load_dataset, split_fingerprint
+from spx.datasets import cache, load_dataset, split_fingerprint
 from spx.errors import DatasetError
+from spx.graph.features import SparseFeatures
 
-from .raw_files import write_heterophilous
+from .raw_files import write_actor, write_heterophilous
 
 HOME = Path("HeterophilousGraphDataset/minesweeper")
 RAW = HOME / "raw/minesweeper.npz"
-CACHE = HOME / "processed/spx-dataset-1.safetensors"
+CACHE = HOME / "processed/spx-dataset-2.safetensors"
 
 
 def no_parsing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,3 +229,37 @@ def test_of_raw_files_that_lie_where_nothing_can_be_written_the_cache_goes_to_th
     assert list((tmp_path / "cache").rglob("*.safetensors"))
     no_parsing(monkeypatch)
     assert split_fingerprint(load_dataset("minesweeper", tmp_path / "data")) == split_fingerprint(first)
+
+
+def dense_cache(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
+    """Leaves what older versions left of Actor: a cache of dense features, and nothing else. Gives these."""
+    write_actor(data_dir)
+    home = data_dir / "Actor"
+    x = load_dataset("actor", data_dir, features="dense").x
+    new = home / "processed" / f"{cache.FORMAT}.safetensors"
+    graph = cache.read_cache(new, {})._replace(x=x)
+    new.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "FORMAT", cache.OLDER)
+        stamp = cache.raw_stamp([file.name for file in (home / "raw").iterdir()], home / "raw")
+        cache.write_cache(graph, home / "processed" / f"{cache.OLDER}.safetensors", stamp, data_dir)
+    shutil.rmtree(home / "raw")
+    return x
+
+
+def test_an_older_cache_is_written_anew_with_the_entries_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = dense_cache(tmp_path, monkeypatch)
+    for _ in range(2):
+        found = load_dataset("actor", tmp_path).x
+        assert isinstance(found, SparseFeatures)
+        assert found.to_dense().equal(x)
+    assert (tmp_path / "Actor/processed/spx-dataset-2.safetensors").is_file()
+
+
+def test_an_older_cache_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = dense_cache(tmp_path / "data", monkeypatch)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "own" / name)
+    assert load_dataset("actor", tmp_path / "data").x.to_dense().equal(x)
+    assert len(list((tmp_path / "own").rglob("*.safetensors"))) == 1

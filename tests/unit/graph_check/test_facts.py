@@ -6,6 +6,7 @@ import torch
 from spx.datasets import NodeDataset, Split
 from spx.graph.csr import augment
 from spx.graph.expander import build_expander
+from spx.graph.features import SparseFeatures
 from spx.graph_check import facts
 
 
@@ -78,3 +79,18 @@ def test_attention_edges_are_those_of_the_augmented_graph(num_nodes, degree):
     built = augment(edges, num_nodes, table)
     distinct = facts.edge_facts(dataset_of(edges.t().tolist(), [i % 2 for i in range(max(3, num_nodes))])).distinct
     assert facts.attention_edges(distinct, num_nodes, degree) == built.num_edges
+
+
+@pytest.mark.parametrize(
+    "x", [torch.tensor([[1.0, 0.0, 5.0, 0.0], [3.0, 0.0, 5.0, -1.0]]), torch.zeros(2, 3), torch.ones(2, 0)]
+)
+def test_facts_of_features_are_the_same_in_either_form(x):
+    wanted = facts.feature_facts(x)
+    assert facts.feature_facts(SparseFeatures.from_dense(x)) == pytest.approx(wanted)
+
+
+def test_memory_of_features_names_both_forms():
+    x = torch.zeros(1000, 250)
+    x[:, 3] = 1
+    assert facts.memory_of_features(x) == "1.0 MB, dense"
+    assert facts.memory_of_features(SparseFeatures.from_dense(x)) == "0.0 MB, sparse (dense: 1.0 MB)"

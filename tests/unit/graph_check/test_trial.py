@@ -3,13 +3,14 @@
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 from spx.dataset_names import is_path
 from spx.datasets import DATASETS, NodeDataset, load_dataset
 from spx.errors import DatasetError
 from spx.experiments import runs
+from spx.graph.features import SparseFeatures
 from spx.graph_check import trial
 
 SETTINGS = {
@@ -28,7 +29,7 @@ class MadeUpTrials:
         options = dict(zip(command[4::2], command[5::2], strict=True))
         self.commands.append(options)
         source = options["--data.dataset"]
-        nodes = DATASETS_NODES.get(source) or int(np.load(source)["y"].shape[0])
+        nodes = DATASETS_NODES.get(source) or len(torch.load(source)["y"])
         record = {"peak_rss_mb": 500 + nodes / 50, "seconds_per_epoch": nodes / 1000}
         record |= {"fastest_epoch": nodes / 2000, "slowest_epoch": nodes / 500}
         folder = Path(options["--runs_dir"], trial.run_name(source), options["--name"], "version_0")
@@ -79,12 +80,12 @@ def test_of_a_large_graph_two_like_it_are_generated(monkeypatch, configs, grid):
         "in proportion"
     )
     sources = [options["--data.dataset"] for options in made_up.commands]
-    assert [source.rpartition("/")[2] for source in sources] == ["generated-1000.npz"] * 2 + ["generated-2000.npz"] * 2
+    assert [source.rpartition("/")[2] for source in sources] == ["generated-1000.pt"] * 2 + ["generated-2000.pt"] * 2
 
 
 def test_a_generated_graph_is_like_the_dataset(grid, tmp_path):
-    np.savez(tmp_path / "like.npz", **trial._generated(grid, 3000))
-    like = load_dataset(str(tmp_path / "like.npz"))
+    torch.save(trial._generated(grid, 3000), tmp_path / "like.pt")
+    like = load_dataset(str(tmp_path / "like.pt"))
     assert (like.num_nodes, like.num_features, like.num_classes) == (3000, grid.num_features, grid.num_classes)
     degree, wanted = (data.edge_index.size(1) / data.num_nodes for data in (like, grid))
     assert degree == pytest.approx(wanted, rel=0.01)
@@ -100,7 +101,7 @@ def test_a_trial_that_fails_says_why(monkeypatch, configs, grid):
 
 def test_core_nodes_follow_the_memory():
     def fit(available_mb: float, num_nodes: int = 1_000_000) -> int | None:
-        return trial.core_nodes_that_fit(SETTINGS, num_nodes, 100, 800, available_mb)
+        return trial.core_nodes_that_fit(SETTINGS, num_nodes, 400, 800, available_mb)
 
     given = [fit(available) for available in (1e6, 4000, 2500, 1700, 100)]
     assert given[0] is None
@@ -118,3 +119,15 @@ def test_free_memory_is_a_number_of_megabytes():
 def test_the_published_names_are_no_paths():
     assert not [name for name in DATASETS if is_path(name)]
     assert [trial.run_name(name) for name in DATASETS] == list(DATASETS)
+
+
+def test_of_sparse_features_sparse_ones_are_generated(grid, tmp_path):
+    """As many entries a node, and never a dense tensor on the way."""
+    x = torch.zeros(grid.num_nodes, 2000)
+    x[:, :5] = 1
+    torch.save(trial._generated(grid._replace(x=SparseFeatures.from_dense(x)), 3000), tmp_path / "like.pt")
+    like = load_dataset(str(tmp_path / "like.pt")).x
+    assert isinstance(like, SparseFeatures)
+    assert like.shape == (3000, 2000)
+    assert like.num_entries == pytest.approx(15_000, rel=0.01)
+    assert (tmp_path / "like.pt").stat().st_size < 3000 * 2000

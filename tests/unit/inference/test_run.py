@@ -5,6 +5,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch_geometric.data import Data
 
 from benchmarks.common import generated_dataset
@@ -13,6 +14,7 @@ from spx.data import resampled as data_of_draws
 from spx.datasets import NodeDataset
 from spx.errors import ArtifactError, ConfigError
 from spx.graph import sampling
+from spx.graph.features import SparseFeatures
 from spx.inference.run import TrainedRun
 from spx.training import AttentionEstimator, GCNBaseline
 
@@ -179,3 +181,16 @@ def test_what_can_not_be_is_refused_before_the_first_batch(settings: dict, words
 def test_another_graph_is_refused(make_run: MakeRun, toy: NodeDataset) -> None:
     with pytest.raises(ArtifactError, match="other edges"):
         make_run().predict(Data(x=toy.x, edge_index=toy.edge_index[:, 1:]))
+
+
+def test_sparse_features_are_predicted_as_dense_ones(make_run: MakeRun, toy: NodeDataset) -> None:
+    """Of the run, and given anew in whatever form."""
+    x = toy.x * (toy.x > 1)
+    wanted = make_run().predict(x=x, batch_size=20)
+    for form in (SparseFeatures.from_dense(x), csr_matrix(x.numpy()), x.to_sparse(), Data(x=x.to_sparse_csr())):
+        given = Data(x=form.x, edge_index=toy.edge_index) if isinstance(form, Data) else None
+        found = make_run().predict(given, x=None if given is not None else form, batch_size=20)
+        torch.testing.assert_close(found.probabilities, wanted.probabilities, rtol=1e-5, atol=1e-6)
+    run = make_run()
+    run.data.__dict__["dataset"] = toy._replace(x=SparseFeatures.from_dense(x))
+    torch.testing.assert_close(run.predict(batch_size=20).probabilities, wanted.probabilities, rtol=1e-5, atol=1e-6)

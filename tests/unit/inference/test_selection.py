@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from scipy.sparse import csc_matrix
 from torch_geometric.data import Data
 
 from spx.data import AugmentedGraphData
 from spx.datasets import NodeDataset
 from spx.errors import ArtifactError, ConfigError
+from spx.graph.features import SparseFeatures
 from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
 
 Named = Callable[[list], NodeDataset]
@@ -126,3 +128,22 @@ def test_another_graph_is_refused(toy: NodeDataset) -> None:
         check_graph(Data(x=toy.x, edge_index=edges.flip(0)), data)
     with pytest.raises(ArtifactError, match="has no edge_index"):
         check_graph(Data(x=toy.x), data)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CS")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_features_stay_sparse(toy: NodeDataset, layout: torch.layout) -> None:
+    x = toy.x * (toy.x > 1)
+    for given in (x.to_sparse(layout=layout), csc_matrix(x.numpy()), SparseFeatures.from_dense(x)):
+        found = check_features(given, toy)
+        assert isinstance(found, SparseFeatures)
+        assert found.to_dense().equal(x)
+
+
+def test_sparse_features_are_looked_at_as_dense_ones(toy: NodeDataset) -> None:
+    x = toy.x * (toy.x > 1)
+    with pytest.raises(ConfigError, match=r"shape \[89, 5\]; this run needs \[90, 5\]"):
+        check_features(csc_matrix(x[:-1].numpy()), toy)
+    x[[3, 8], 1] = torch.nan
+    with pytest.raises(ConfigError, match="features of 2 nodes hold NaN or infinity, such as nodes 3, 8"):
+        check_features(x.to_sparse(), toy)

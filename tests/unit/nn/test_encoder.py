@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
+from spx.graph.features import SparseFeatures
 from spx.kernels import cpu_dropout
 from spx.kernels import linear as kernel
 from spx.kernels.cpu_dropout import dropout
@@ -94,3 +95,61 @@ def test_a_gcn_takes_half_precision(residual: bool) -> None:
     network = BaselineNetwork(2, 2, BaselineSettings(width=4, num_layers=2, dropout=0.0, residual=residual)).eval()
     x = torch.randn(3, 2).half()
     torch.testing.assert_close(network(x, (graph,)), network(x.float(), (graph,)))
+
+
+def both_forms(num_rows: int = 60, num_columns: int = 37) -> tuple[torch.Tensor, SparseFeatures]:
+    stream = torch.Generator().manual_seed(0)
+    x = torch.randn(num_rows, num_columns, generator=stream)
+    x = x * (torch.rand(x.shape, generator=stream) < 0.2)
+    return x, SparseFeatures.from_dense(x)
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+@pytest.mark.parametrize("features", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_sparse_features_give_what_dense_ones_do(
+    p: float, features: torch.dtype, weights: torch.dtype, device: torch.device
+) -> None:
+    """Outputs and gradients; on the CPU by the same dropout, and with as many random numbers drawn."""
+    encoder = FeatureEncoder(37, 5, dropout=p).to(device, weights)
+    upstream = torch.randn(60, 5, dtype=weights, device=device)
+    found = []
+    for x in both_forms():
+        torch.manual_seed(4)
+        out = encoder(x.to(features).to(device))
+        gradients = torch.autograd.grad(out, (encoder.weight, encoder.bias), upstream)
+        found.append((out, *gradients, torch.rand(1)))
+    if p == 0 or device.type == "cpu":
+        for one, other in zip(*found, strict=True):
+            assert one.dtype == other.dtype
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_half_of_the_entries_are_dropped_in_training_alone() -> None:
+    encoder, x = FeatureEncoder(1, 1, dropout=0.5), SparseFeatures.from_dense(torch.ones(20_000, 1))
+    torch.nn.init.ones_(encoder.weight)
+    torch.nn.init.zeros_(encoder.bias)
+    out = encoder(x)
+    assert out.unique().tolist() == [0, 2]
+    assert abs(float(out.mean()) - 1) < 5 / 20_000**0.5
+    assert encoder.eval()(x).unique().tolist() == [1]
+
+
+def test_sparse_features_without_a_row_or_a_column() -> None:
+    for shape in ((0, 4), (3, 0)):
+        encoder = FeatureEncoder(shape[1], 2) if shape[1] else FeatureEncoder(1, 2)
+        encoder.weight = torch.nn.Parameter(encoder.weight[:, : shape[1]])
+        out = encoder(SparseFeatures.from_dense(torch.zeros(shape)))
+        assert out.equal(encoder.bias.expand(shape[0], 2))
+        out.sum().backward()
+        assert encoder.weight.grad.equal(torch.zeros(2, shape[1]))
+
+
+def test_sparse_features_under_autocast_stay_exact() -> None:
+    x, sparse = both_forms()
+    encoder = FeatureEncoder(37, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = encoder(sparse)
+        out.sum().backward()
+    assert out.dtype == encoder.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(out, linear(x, encoder.weight, encoder.bias))

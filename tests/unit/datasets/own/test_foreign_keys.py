@@ -153,13 +153,12 @@ def test_edges_that_are_listed_once_are_told(tmp_path: Path, caplog: pytest.LogC
     assert "no edge has its reverse" not in caplog.text
 
 
-def test_sparse_features_have_a_bound(tmp_path: Path, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sparse_features_stay_sparse(tmp_path: Path) -> None:
     wide = np.zeros((NUM_NODES, 100))
     wide[:, 0] = 1
-    path = save(tmp_path, y=Y, edges=EDGES, **csr_parts("attr", wide))
-    assert read(path).num_features == 100
-    monkeypatch.setattr("spx.datasets.own.sparse.memory_bytes", lambda: 2 * 4 * 100 * NUM_NODES - 1)
-    refused(path, "x is sparse, and dense, as it is used, its 30 x 100 values take", "TruncatedSVD")
+    x = read(save(tmp_path, y=Y, edges=EDGES, **csr_parts("attr", wide))).x
+    assert isinstance(x, SparseFeatures)
+    assert np.array_equal(x.to_dense().numpy(), wide)
 
 
 def test_names_of_parts_in_dictionaries_of_splits(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 from torch_geometric.loader import ClusterData
 
+from spx.graph.features import SparseFeatures
+
 from .conftest import read
 from .samples import NUM_NODES, arrays, masks
 
@@ -34,6 +36,13 @@ class Bomb:
 
 def data(**changes: object) -> Data:
     return Data(**{key: torch.from_numpy(value) for key, value in arrays().items()}).update(changes)
+
+
+def entries_that_repeat() -> torch.Tensor:
+    """A sparse tensor of many entries in a small file: each is the same."""
+    places = torch.zeros(2, 1, dtype=torch.int64).expand(2, 10**9)
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        return torch.sparse_coo_tensor(places, torch.ones(1).expand(10**9), (NUM_NODES, 2))
 
 
 def save(folder: Path, content: object, **how: bool) -> str:
@@ -174,6 +183,19 @@ def test_what_torch_load_may_build_is_as_before(tmp_path: Path) -> None:
         (HeteroData(), "it holds torch_geometric.data.hetero_data.HeteroData, which is not read"),
         (torch.nn.Linear(1, 1), "it holds torch.nn.modules.linear.Linear"),
         (data(x=arrays()["x"]), "it holds numpy"),
+        (data(y=data().y.to_sparse()), "y is no plain tensor: save a dense tensor"),
+        (
+            data(x=torch.ones(NUM_NODES, 2, 2).to_sparse()),
+            "x is a sparse tensor of shape [30, 2, 2]: it must",
+        ),
+        (data(x=torch.ones(NUM_NODES, 2).to_sparse(1)), "x is a sparse tensor of shape [30, 2]: it must be [N, F]"),
+        (data(x=torch.ones(NUM_NODES - 1, 2).to_sparse()), "x must be [N, F] with N = 30 as in y, not [29, 2]"),
+        (data(x=torch.ones(NUM_NODES, 2, dtype=torch.complex64).to_sparse()), "x is no plain tensor"),
+        (
+            data(x=torch.sparse_coo_tensor(size=(NUM_NODES, 10**12), check_invariants=True)),
+            "x has 1,000,000,000,000 columns in a file of",
+        ),
+        (data(x=entries_that_repeat()), "x has 1000000000 elements in a file of"),
         (data(x=torch.ones(NUM_NODES, 1, dtype=torch.complex64)), "x is no plain tensor"),
         (data(x=torch.ones(NUM_NODES, 1, device="meta")), "x is no plain tensor"),
         (data(x="text"), "x is of type str, which is not read: save a tensor"),
@@ -298,15 +320,8 @@ def test_a_matrix_of_torch_sparse_is_told_how_to_convert(tmp_path: Path, refused
 
 
 @pytest.mark.filterwarnings("ignore:Sparse")
-@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
-def test_sparse_features(tmp_path: Path, layout: torch.layout) -> None:
-    x = data().x.float() * (data().x > 0.5)
-    assert torch.equal(read(save(tmp_path, data(x=x.to_sparse(layout=layout)))).x, x)
-
-
-@pytest.mark.filterwarnings("ignore:Sparse")
 def test_sparse_features_that_are_no_matrix(tmp_path: Path, refused: Callable) -> None:
-    refused(save(tmp_path, data(x=torch.ones(NUM_NODES, 2, 2).to_sparse())), "x is a sparse tensor of torch.float32")
+    refused(save(tmp_path, data(x=torch.ones(NUM_NODES, 2, 2).to_sparse())), "x is a sparse tensor of shape [30, 2, 2]")
     refused(save(tmp_path, data(x=torch.ones(NUM_NODES, 2).to_sparse_bsr((2, 2)))), "x is no plain tensor")
     broken = torch.sparse_coo_tensor([[NUM_NODES], [0]], [1.0], (NUM_NODES, 1), check_invariants=False)
     refused(save(tmp_path, data(x=broken)), "it can't be read")
@@ -323,3 +338,22 @@ def test_further_attributes_under_other_programs_names(tmp_path: Path, caplog: p
     further = {"label": "mine", "features": torch.ones(2), "adj": torch.eye(NUM_NODES), "split": "public", "labels": 3}
     assert same_as_the_sample(save(tmp_path, data(**further)))
     assert "are not used" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CS")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_sparse_features_stay_sparse(tmp_path: Path, layout: torch.layout, dtype: torch.dtype) -> None:
+    x = (torch.arange(NUM_NODES * 3).view(NUM_NODES, 3) % 4 - 1).to(dtype)
+    for how in (data, lambda **changes: data(**changes).to_dict()):
+        dataset = read(save(tmp_path, how(x=x.to_sparse(layout=layout))))
+        assert isinstance(dataset.x, SparseFeatures)
+        assert dataset.x.to_dense().equal(x.float())
+
+
+def test_sparse_features_with_entries_twice(tmp_path: Path) -> None:
+    places = torch.tensor([[3, 3, 0], [1, 1, 0]])
+    x = torch.sparse_coo_tensor(places, torch.tensor([1.0, 2.0, 0.0]), (NUM_NODES, 2))
+    found = read(save(tmp_path, data(x=x))).x
+    assert found.num_entries == 1
+    assert found.to_dense().equal(x.to_dense())
