@@ -14,7 +14,12 @@ from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.resampled import CoreNodeBatches
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
+from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE
+from spx.explanation import MOST
+from spx.explanation.tables import Explanation
+from spx.explanation.tables import joined as joined_explanations
 from spx.inference import BATCH_SIZE, DRAWS
+from spx.inference.explaining import explain_batches
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
@@ -137,6 +142,25 @@ class TrainedRun:
             )
         x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
         return self._batches(numbers, x, self._neighborhoods(draws), batch_size)
+
+    def explain(
+        self, nodes: Any, *, draws: int = DRAWS, most: int = MOST, batch_size: int = EXPLAINED_AT_ONCE
+    ) -> Explanation:
+        """Why the nodes were judged so: what removing a neighbour does, what was attended to, which features count.
+
+        Args:
+            nodes: as for `predict_batches`, but not all.
+            draws: R, the same as those of a prediction.
+            most: neighbours whose removal is tried, input nodes and features that are kept, of each node.
+            batch_size: B, nodes that are explained at once.
+
+        Returns:
+            Tables (`spx.explanation.tables.Explanation`), and `write_page`.
+
+        Raises:
+            ConfigError: unknown nodes, none, a network without attention, or a count below 1.
+        """
+        return joined_explanations(explain_batches(self, nodes, draws, most, batch_size))
 
     def _batches(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):

@@ -1,0 +1,44 @@
+"""Why a run judges nodes so: its network, its draws and its predictions brought to `spx.explanation`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from spx.errors import ConfigError
+from spx.explanation.explain import batch_size_of, explain_batch
+from spx.explanation.over_draws import Judged
+from spx.explanation.tables import Explanation
+from spx.inference.selection import find_nodes
+from spx.nn.network import GraphTransformer
+
+if TYPE_CHECKING:
+    from spx.inference.run import TrainedRun
+
+
+def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_size: int) -> Iterator[Explanation]:
+    """Explanations batch by batch, in the order of the nodes; arguments as of `TrainedRun.explain`.
+
+    Raises:
+        ConfigError: unknown nodes, none, a network without attention, or a count below 1.
+    """
+    network = run.model.network
+    if not isinstance(network, GraphTransformer):
+        raise ConfigError(
+            f"The run {run.folder} trained a {type(network).__name__}, which has no attention to explain. Give a run "
+            "of a graph Transformer."
+        )
+    for name, number in (("draws", draws), ("most", most), ("batch_size", batch_size)):
+        if number < 1:
+            raise ConfigError(f"{name} is {number}; it must be at least 1.")
+    if nodes is None:
+        raise ConfigError("No node is given. Give those to explain, such as nodes=['anna', 'ben'].")
+    numbers = find_nodes(nodes, run.data.dataset)
+    neighborhoods = run._neighborhoods(draws)
+
+    def judge(asked: Tensor) -> Judged:
+        predictions = run.predict(asked, draws=draws)
+        return Judged(asked, predictions.probabilities, predictions.task, predictions.class_names)
+
+    for batch in numbers.split(batch_size_of(network, batch_size)):
+        yield explain_batch(network, run.data.dataset, neighborhoods, judge, batch, most)
