@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from spx.explanation.passes import look, needs_whole_graph
+from spx.explanation.passes import needs_whole_graph
 from spx.graph.blocks import SeparateBlocks, take_rows
 from spx.graph.csr import AttentionGraph
 from spx.nn.network import GraphTransformer

@@ -32,7 +32,7 @@ class Explanation(NamedTuple):
 
     Args:
         nodes: [B] int64, the nodes' numbers in the graph.
-        predictions: `node`, `prediction`, `probability`, and `num_neighbors`, of which `neighbors` has the most attended.
+        predictions: `node`, `prediction`, `probability`, and `num_neighbors` (`neighbors` has the most attended).
         neighbors: `node`, `neighbor`, `edge` (graph, expander, itself), `attention` (mean weight over the layers),
             `change` of the predicted class's probability without the edge, its `spread`, `moved` (total variation of
             the prediction), `drawn`, and `neighbor_prediction`. The most attended ones, what moves most first.
