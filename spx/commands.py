@@ -8,6 +8,7 @@ PLACES = {
     "analyze": "spx.score_study.command:analyze_main",
     "check": "spx.graph_check.command:check_main",
     "export": "spx.inference.command:export_main",
+    "explain": "spx.inference.explain_command:explain_main",
 }
 """Commands that aren't LightningCLI's: module and function, imported when called for."""
 
@@ -19,6 +20,7 @@ SENTENCES = {
     "validate": "Judges a checkpoint on the validation nodes.",
     "test": "Judges a checkpoint on the test nodes.",
     "predict": "Writes the predictions of a finished run as a table.",
+    "explain": "Tells why nodes were judged so: a page, or a table.",
     "export": "Writes the network of a finished run for use without Lightning.",
     "analyze": "Trains single-head networks and reports what they attend to.",
     "results": "Rewrites the tables of docs/results.md from finished studies.",

@@ -1,6 +1,8 @@
 """What is said about why nodes were judged so, as tables with the names of the user's files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -8,6 +10,8 @@ import torch
 from torch import Tensor
 
 from spx.datasets import NodeDataset
+from spx.errors import ArtifactError
+from spx.files import reason, replacing
 from spx.kernels.formula import EdgeType
 
 EDGES = {EdgeType.GRAPH: "graph", EdgeType.EXPANDER: "expander", EdgeType.SELF_LOOP: "itself"}
@@ -43,6 +47,7 @@ class Explanation(NamedTuple):
             logit of the predicted class to first order, and the `spread` of both together; the largest ones.
         num_draws: R.
         class_names: of all classes.
+        facts: what was explained, as name and value, for the page.
     """
 
     nodes: Tensor
@@ -53,6 +58,7 @@ class Explanation(NamedTuple):
     features: pl.DataFrame
     num_draws: int
     class_names: tuple[str, ...]
+    facts: Mapping[str, str] = MappingProxyType({})
 
     def table(self) -> pl.DataFrame:
         """All in one, a number a row: `node`, `prediction`, `probability`, `what` (a key of `WHAT`), `layer`,
@@ -86,6 +92,25 @@ class Explanation(NamedTuple):
             .sort("order", maintain_order=True)
             .drop("order")
         )
+
+    def write_page(self, path: str | Path) -> None:
+        """Write one HTML file with a picture and the tables of each node, which needs no network and no script.
+
+        Raises:
+            ConfigError: more nodes than one page shows, or the file's name doesn't end in .html.
+            ArtifactError: the file can't be written.
+        """
+        from spx.explanation.page import check_page, page_text
+
+        check_page(path, self.nodes.numel())
+        text = page_text(self)
+        try:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ArtifactError(
+                f"The page can't be written to {path}: {reason(error)}. Free space, or choose another place."
+            ) from error
 
     def of(self, node: object) -> "Explanation":
         """The tables of one node, by its name."""

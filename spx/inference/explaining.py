@@ -40,5 +40,7 @@ def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_
         predictions = run.predict(asked, draws=draws)
         return Judged(asked, predictions.probabilities, predictions.task, predictions.class_names)
 
+    facts = {"run": str(run.folder), "dataset": run.data.dataset_name, "layers": str(len(network.layers))}
     for batch in numbers.split(batch_size_of(network, batch_size)):
-        yield explain_batch(network, run.data.dataset, neighborhoods, judge, batch, most)
+        explanation = explain_batch(network, run.data.dataset, neighborhoods, judge, batch, most)
+        yield explanation._replace(facts=facts | {"draws": str(len(neighborhoods))})
