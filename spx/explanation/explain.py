@@ -3,6 +3,7 @@
 Letters: N nodes, B explained ones, L layers, R draws, P edges whose removal is tried.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -13,12 +14,32 @@ from spx.explanation.over_draws import Draw, Judged, Looks, attended_edges, edge
 from spx.explanation.passes import needs_whole_graph
 from spx.explanation.sums import Statistics, largest
 from spx.explanation.tables import Explanation, edge_names, feature_names, node_names, numbers_column
+from spx.graph.sampling import NeighborTable
+from spx.nn.functional import Neighborhood
 from spx.nn.network import GraphTransformer
 
+HELD = 1 << 28
+"""Numbers that are held for gradients at once, 1 GiB."""
+OF_A_STATE = 12
+"""Numbers that a layer holds for the gradient of each number of a node's state."""
 
-def batch_size_of(network: GraphTransformer, batch_size: int) -> int:
-    """Nodes that are explained at once."""
-    return 1 if needs_whole_graph(network) else batch_size
+
+def batch_size_of(network: GraphTransformer, draw: Draw, batch_size: int) -> int:
+    """Nodes that are explained at once: as many as asked for, if what their gradients hold fits into `HELD`.
+
+    One node alone may take more: what a training step holds on the nodes that it depends on.
+    """
+    if needs_whole_graph(network):
+        return 1
+    num_nodes, degrees = draw[0].num_nodes, [_degree(neighborhood) for neighborhood in draw]
+    reached = min(num_nodes, math.prod(num_nodes if degree is None else degree + 1 for degree in degrees))
+    settings = network.settings
+    return max(1, min(batch_size, HELD // (reached * settings.num_layers * settings.width * OF_A_STATE)))
+
+
+def _degree(neighborhood: Neighborhood) -> int | None:
+    """Of a table, K."""
+    return neighborhood.neighbors.shape[1] if isinstance(neighborhood, NeighborTable) else None
 
 
 def explain_batch(

@@ -12,7 +12,7 @@ import polars as pl
 
 from spx.errors import ConfigError
 from spx.explanation import MOST_ON_A_PAGE
-from spx.explanation.evidence import EVIDENCE
+from spx.explanation.evidence import evidence
 from spx.explanation.picture import Neighbor, Picture, class_colors, make_picture
 from spx.explanation.tables import Explanation
 
@@ -82,7 +82,7 @@ def page_text(explanation: Explanation) -> str:
         num_layers=explanation.attention["layer"].max(),
         num_draws=explanation.num_draws,
         colors=class_colors(shown),
-        evidence=EVIDENCE,
+        evidence=evidence(),
         here=removal_by_attention(explanation.neighbors),
         shown_features=SHOWN_FEATURES,
     )

@@ -41,6 +41,6 @@ def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_
         return Judged(asked, predictions.probabilities, predictions.task, predictions.class_names)
 
     facts = {"run": str(run.folder), "dataset": run.data.dataset_name, "layers": str(len(network.layers))}
-    for batch in numbers.split(batch_size_of(network, batch_size)):
+    for batch in numbers.split(batch_size_of(network, neighborhoods[0], batch_size)):
         explanation = explain_batch(network, run.data.dataset, neighborhoods, judge, batch, most)
         yield explanation._replace(facts=facts | {"draws": str(len(neighborhoods))})

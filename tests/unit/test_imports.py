@@ -73,9 +73,21 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
         ("graph", {"graph", "kernels", "errors", "files"}),
         ("nn", {"nn", "graph", "kernels", "errors", "files"}),
         ("analysis", {"analysis", "nn", "graph", "kernels", "errors", "files"}),
+        ("explanation", {"explanation", "datasets", "nn", "graph", "kernels", "errors", "files"}),
         (
             "inference",
-            {"inference", "training", "data", "nn", "graph", "datasets", "run_folder", "dataset_names", "errors"}
+            {
+                "inference",
+                "explanation",
+                "training",
+                "data",
+                "nn",
+                "graph",
+                "datasets",
+                "run_folder",
+                "dataset_names",
+                "errors",
+            }
             | {"files", "torch_files", "signatures", "arguments"},
         ),
     ],

@@ -1,5 +1,6 @@
 """The page: whole by itself, names as text, everything in its place."""
 
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from spx.errors import ArtifactError, ConfigError
+from spx.explanation.evidence import MEASURED, evidence
 from spx.explanation.page import page_text, removal_by_attention
 from spx.explanation.picture import (
     COLORS,
@@ -22,6 +24,8 @@ from spx.explanation.picture import (
 
 from .made import made_explanation
 
+ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "benchmarks" / "results"
 EVIL = '<script>alert("1")</script>&\'{}'
 VOID = {"meta", "link", "img"}
 
@@ -93,6 +97,25 @@ def test_the_removal_leads_and_all_tables_follow() -> None:
     assert "Without its edge to itself the probability of red moves" in text
     assert "\u00b1" not in text
     assert "without the most attended neighbour" not in text
+
+
+def test_the_page_says_what_was_measured() -> None:
+    kept = json.loads((RESULTS / "explanations.json").read_text())["headline"]
+    assert [row.dataset.lower() for row in MEASURED] == list(kept)
+    for row, measured in zip(MEASURED, kept.values(), strict=True):
+        for given, key in zip(
+            row[1:], ("most attended", "random other", "most attended is the largest", "by chance"), strict=True
+        ):
+            assert given == pytest.approx(measured[key], rel=5e-3)
+        assert measured["most attended"] < measured["largest"]
+        assert measured["random other"] < measured["most attended"]
+        assert row.is_largest < 0.5  # "but only for"
+    text = " ".join(Tags(page_text(made_explanation(["a"]))).text.split())
+    assert "Measured on Actor, Minesweeper and Photo, 200 nodes each" in text
+    assert "1.5, 8.6 and 6.8 times as far" in text
+    assert "for 37%, 45% and 37% of the nodes" in text
+    assert evidence() in text
+    assert evidence() in " ".join((ROOT / "docs" / "predictions.md").read_text().split())
 
 
 def test_how_far_removals_move_is_a_mean_over_nodes() -> None:
