@@ -4,10 +4,9 @@ Letters: N nodes, B explained ones, L layers, R draws, P edges whose removal is 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
-from torch import Tensor
 
 from spx.datasets import NodeDataset
 from spx.explanation.over_draws import Draw, Judged, Looks, attended_edges, edge_parts, look_at, remove_edges
@@ -46,8 +45,7 @@ def explain_batch(
     network: GraphTransformer,
     dataset: NodeDataset,
     draws: Sequence[Draw],
-    judge: Callable[[Tensor], Judged],
-    nodes: Tensor,
+    judged: Judged,
     most: int,
 ) -> Explanation:
     """Explain B nodes, at most `batch_size_of` at once.
@@ -56,22 +54,19 @@ def explain_batch(
         network: in evaluation mode.
         dataset: of the nodes.
         draws: R of them.
-        judge: gives what is predicted for nodes, over the same draws.
-        nodes: [B] int64, their numbers in the graph.
+        judged: the nodes, and what is predicted for them over the same draws.
         most: neighbours whose removal is tried, input nodes and features that are kept, of each node.
     """
-    judged = judge(nodes)
     looks = look_at(network, dataset.x, draws, judged)
     removals, weight = attended_edges(looks.attention, len(network.layers), dataset.num_nodes)
-    num_neighbors = removals.target.bincount(minlength=nodes.numel())
+    num_neighbors = removals.target.bincount(minlength=judged.nodes.numel())
     chosen = largest(removals.target, weight, most)
     removed = remove_edges(network, dataset.x, draws, judged, removals.rows(chosen))
     moved = removed.moved(judged.task)
     order = largest(removals.target[chosen], moved, most)
     removals, weight = removals.rows(chosen[order]), weight[chosen[order]]
 
-    names, length = node_names(nodes, dataset), order.numel()
-    sources, place = removals.source.unique(return_inverse=True)
+    names, length = node_names(judged.nodes, dataset), order.numel()
     of_class = judged.classes[removals.target][:, None]
     neighbors = {
         "node": names.gather(removals.target.numpy()),
@@ -82,7 +77,6 @@ def explain_batch(
         "spread": numbers_column(None if removed.spread is None else removed.spread[order], length),
         "moved": numbers_column(moved[order], length),
         "drawn": numbers_column(removed.drawn[order], length),
-        "neighbor_prediction": judge(sources).names.gather(place.numpy()),
     }
     predictions = {
         "node": names,
@@ -91,7 +85,7 @@ def explain_batch(
         "num_neighbors": pl.Series(num_neighbors.numpy()),
     }
     return Explanation(
-        nodes=nodes,
+        nodes=judged.nodes,
         predictions=pl.DataFrame(predictions),
         neighbors=pl.DataFrame(neighbors),
         attention=_attention_table(looks.attention, names, dataset, len(network.layers)),

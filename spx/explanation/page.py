@@ -79,7 +79,7 @@ def page_text(explanation: Explanation) -> str:
     return environment.get_template("page.html.jinja").render(
         facts=explanation.facts,
         sections=sections,
-        num_layers=explanation.attention["layer"].max(),
+        num_layers=_num_layers(explanation),
         num_draws=explanation.num_draws,
         colors=class_colors(shown),
         evidence=evidence(),
@@ -109,7 +109,7 @@ def _section(explanation: Explanation, node: object) -> Section:
         for row in neighbors
     ]
     weights = {(row["neighbor"], row["edge"], row["layer"]): row for row in told.attention.iter_rows(named=True)}
-    num_layers = explanation.attention["layer"].max()
+    num_layers = _num_layers(explanation)
     layers = [
         {
             "neighbor": row["neighbor"],
@@ -121,6 +121,11 @@ def _section(explanation: Explanation, node: object) -> Section:
     inputs, features = told.rollout.rows(named=True), told.features.rows(named=True)
     picture = make_picture(pictured)
     return Section(str(name), prediction, probability, num_neighbors, picture, neighbors, layers, inputs, features)
+
+
+def _num_layers(explanation: Explanation) -> int:
+    """Layers in which a node attends to anything."""
+    return explanation.attention["layer"].max() or 0
 
 
 def _number(value: float | None) -> str:

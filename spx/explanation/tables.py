@@ -39,7 +39,8 @@ class Explanation(NamedTuple):
         predictions: `node`, `prediction`, `probability`, and `num_neighbors` (`neighbors` has the most attended).
         neighbors: `node`, `neighbor`, `edge` (graph, expander, itself), `attention` (mean weight over the layers),
             `change` of the predicted class's probability without the edge, its `spread`, `moved` (total variation of
-            the prediction), `drawn`, and `neighbor_prediction`. The most attended ones, what moves most first.
+            the prediction), `drawn`; the most attended ones, what moves most first. `TrainedRun.explain` adds
+            `neighbor_prediction`.
         attention: `node`, `layer` from 1, `neighbor`, `edge`, `weight`, `spread`, `drawn`; the weights of a node's
             layer add up to 1.
         rollout: `node`, `input`, `share`, `spread`, `drawn`; the largest ones, of a whole of 1.

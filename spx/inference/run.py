@@ -17,9 +17,8 @@ from spx.errors import ArtifactError, ConfigError
 from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE
 from spx.explanation import MOST
 from spx.explanation.tables import Explanation
-from spx.explanation.tables import joined as joined_explanations
 from spx.inference import BATCH_SIZE, DRAWS
-from spx.inference.explaining import explain_batches
+from spx.inference.explaining import explain
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
@@ -160,7 +159,7 @@ class TrainedRun:
         Raises:
             ConfigError: unknown nodes, none, a network without attention, or a count below 1.
         """
-        return joined_explanations(explain_batches(self, nodes, draws, most, batch_size))
+        return explain(self, nodes, draws, most, batch_size)
 
     def _batches(self, nodes: Tensor, x: Tensor, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):

@@ -88,6 +88,7 @@ def test_the_removal_leads_and_all_tables_follow() -> None:
     headings = ["Without this neighbour", "Features", "Attention in each layer", "Attention rolled out"]
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
+    assert "Change of the probability of red: exact, mean over 10 draws" in text
     assert "\u22120.500 \u00b1 0.250" in text
     assert "without the most attended neighbour a prediction moves by 0.500, without another" in text
     assert "n2" in text

@@ -1,6 +1,7 @@
 """Explanations of loaded runs: what they say is what the run predicts, and what can't be explained is refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -99,6 +100,7 @@ def test_batches_change_nothing_and_the_most_of_each_are_kept(make_run: MakeRun)
     parts = list(explain_batches(run, NODES, draws=2, most=3, batch_size=2))
     assert [part.nodes.numel() for part in parts] == [2, 1]
     for name, table in whole.tables().items():
+        table = table.drop("neighbor_prediction", strict=False)
         joined = pl.concat([part.tables()[name] for part in parts])
         assert joined.drop(pl.col(pl.Float64)).equals(table.drop(pl.col(pl.Float64)))
         for column in table.select(pl.col(pl.Float64)).columns:
@@ -134,6 +136,23 @@ def test_runs_on_the_whole_graph_and_without_chance_are_explained_too(
         assert row["change"] == pytest.approx(float(change[p[place].argmax()]), abs=2e-6)
         assert (row["spread"] is None) == (draws == 1)
     assert told.table()["value"].is_finite().all()
+
+
+def test_a_node_that_attends_to_nothing_is_explained_by_its_features(make_run: MakeRun, tmp_path: Path) -> None:
+    data = AugmentedGraphData("toy", expander_degree=0, self_loops=False)
+    degrees = data.graph.degrees()
+    alone, other = int(degrees.argmin()), int(degrees.argmax())
+    assert degrees[alone] == 0
+    run = make_run(data=data)
+    for nodes in ([alone], [other, alone]):
+        told = run.explain(nodes)
+        of = told.of(alone)
+        assert of.neighbors.height == of.attention.height == of.predictions["num_neighbors"].item() == 0
+        assert of.rollout.rows() == [(alone, alone, 1.0, None, 1.0)]
+        assert of.features.height == 5
+        assert of.features["others"].to_list() == [0.0] * 5
+        told.write_page(tmp_path / "why.html")
+    assert set(told.table().filter(node=alone)["what"]) == {"rollout", "feature_own", "feature_others"}
 
 
 def test_what_can_t_be_explained_is_refused(make_run: MakeRun) -> None:
