@@ -171,3 +171,12 @@ def test_what_can_t_be_explained_is_refused(make_run: MakeRun) -> None:
     data = AugmentedGraphData("toy", expander_degree=0, self_loops=False)
     with pytest.raises(ConfigError, match="trained a GCN, which has no attention to explain"):
         make_run(data=data, kind=GCNBaseline).explain([5])
+
+
+def test_the_explanation_is_made_on_the_network_s_device(make_run: MakeRun, device: torch.device) -> None:
+    run = make_run()
+    expected = run.explain(NODES, draws=2).table()
+    run.model.to(device)
+    table = run.explain(NODES, draws=2).table()
+    assert table.drop(pl.col(pl.Float64)).equals(expected.drop(pl.col(pl.Float64)))
+    assert table["value"].to_list() == pytest.approx(expected["value"].to_list(), abs=1e-4)
