@@ -28,9 +28,11 @@ def make_network(num_layers: int = 3, **settings: object) -> GraphTransformer:
 
 
 def make_graph() -> AttentionGraph:
-    """Edges of all three types, and a row without a graph edge."""
+    """Edges of all three types, a row without a graph edge, and in row 5 an expander edge beside a graph edge."""
     edge_index = torch.randint(1, NUM_NODES, (2, 3 * NUM_NODES), generator=torch.Generator().manual_seed(0))
-    return augment(edge_index, NUM_NODES, build_expander(NUM_NODES, 1, seed=0))
+    expander = build_expander(NUM_NODES, 1, seed=0)
+    beside = torch.tensor([[int(expander[5, 0])], [5]])
+    return augment(torch.cat((edge_index, beside), 1), NUM_NODES, expander)
 
 
 def make_draw(number: int = 0, degrees: Sequence[int] = (4, 3, 2)) -> list[AttentionGraph]:

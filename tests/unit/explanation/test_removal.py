@@ -36,6 +36,8 @@ def test_a_removal_is_the_pass_with_the_edge_taken_out(
     states = look(network, encoded(network, x, blocks), blocks).states
     removals = edges_of(layers, TARGETS)
     assert {0, 1, 2} == set(removals.edge_type.tolist())
+    if whole:  # two edges to one node are told apart
+        assert torch.stack(removals[:2]).unique(dim=1).shape[1] < removals.target.numel()
     wanted = torch.stack(
         [
             network(x, without_edge(layers, int(TARGETS[b]), source, kind))[TARGETS[b]]
