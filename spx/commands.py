@@ -10,6 +10,7 @@ PLACES = {
     "check": "spx.graph_check.command:check_main",
     "export": "spx.inference.command:export_main",
     "advise": "spx.inference.advice:advise_main",
+    "explain": "spx.inference.explain_command:explain_main",
 }
 """Commands that aren't LightningCLI's: module and function, imported when called for."""
 
@@ -22,6 +23,7 @@ SENTENCES = {
     "validate": "Judges a checkpoint on the validation nodes.",
     "test": "Judges a checkpoint on the test nodes.",
     "predict": "Writes the predictions of a finished run as a table.",
+    "explain": "Tells why nodes were judged so: a page, or a table.",
     "export": "Writes the network of a finished run for use without Lightning.",
     "advise": "Compares a finished run with baselines and says what to try next.",
     "analyze": "Trains single-head networks and reports what they attend to.",

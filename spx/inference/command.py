@@ -71,6 +71,12 @@ def make_predict_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch_size", type=int, default=BATCH_SIZE, help=f"nodes predicted at once (default: {BATCH_SIZE})"
     )
+    add_run_options(parser)
+    return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """How a run is loaded: the options that are `spx.load`'s arguments."""
     parser.add_argument("--checkpoint", default="best", help=CHECKPOINT)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: a GPU if there is one)")
     for name, what in (
@@ -79,7 +85,6 @@ def make_predict_parser() -> argparse.ArgumentParser:
         ("scores", "the score file"),
     ):
         parser.add_argument(f"--{name}", default=None, help=f"new place of {what}, if it was moved")
-    return parser
 
 
 def make_export_parser() -> argparse.ArgumentParser:

@@ -14,8 +14,12 @@ from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.core_nodes import CoreNodeBatches
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
+from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE
+from spx.explanation import MOST
+from spx.explanation.tables import Explanation
 from spx.graph.features import Features
 from spx.inference import BATCH_SIZE, DRAWS
+from spx.inference.explaining import explain
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
@@ -139,6 +143,25 @@ class TrainedRun:
         x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
         return self._batches(numbers, x, self._neighborhoods(draws, numbers, batch_size), batch_size)
 
+    def explain(
+        self, nodes: Any, *, draws: int = DRAWS, most: int = MOST, batch_size: int = EXPLAINED_AT_ONCE
+    ) -> Explanation:
+        """Why the nodes were judged so: what removing a neighbour does, what was attended to, which features count.
+
+        Args:
+            nodes: as for `predict_batches`, but not all.
+            draws: R, the same as those of a prediction.
+            most: neighbours whose removal is tried, input nodes and features that are kept, of each node.
+            batch_size: B, nodes that are explained at once.
+
+        Returns:
+            Tables (`spx.explanation.tables.Explanation`), and `write_page`.
+
+        Raises:
+            ConfigError: unknown nodes, none, a network without attention, or a count below 1.
+        """
+        return explain(self, nodes, draws, most, batch_size)
+
     def _batches(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):
             step = self._predict(passes)
@@ -155,12 +178,12 @@ class TrainedRun:
             )
         return step
 
-    def _neighborhoods(self, draws: int, nodes: Tensor, batch_size: int) -> list[tuple]:
-        """Of each draw, all layers' over all nodes; lazy ones where the nodes to predict reach little."""
+    def _neighborhoods(self, draws: int, nodes: Tensor | None = None, batch_size: int = BATCH_SIZE) -> list[tuple]:
+        """Of each draw, all layers' over all nodes; lazy ones where the nodes to predict, if given, reach little."""
         if not isinstance(self.data, ResampledGraphData):
             return [(self.data.graph,)]
         self.data.eval_samples = 1 if self.data.sampler == "top" else draws
-        batches = [] if self._needs_whole_graph else [*map(len, nodes.split(batch_size))]
+        batches = [] if self._needs_whole_graph or nodes is None else [*map(len, nodes.split(batch_size))]
         return self.data.evaluation_draws_for(batches)
 
     def _passes(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:

@@ -221,18 +221,20 @@ def test_the_gcn_predicts_and_is_exported(home: Path, toy: NodeDataset) -> None:
 def test_what_the_page_shows_runs(stages: Stages, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGE.replace("lightning_logs/minesweeper-sim/wide/version_0", str(stages.wide))
     commands = re.findall(r"^    spx (.*)$", page, flags=re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         main(shlex.split(command))
     examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         exec(compile(example, "predictions.md", "exec"), {})
     assert "('0', '1', '2')" in capsys.readouterr().out
 
 
-def test_the_page_names_every_option_of_the_command() -> None:
+def test_the_page_names_every_option_of_the_commands() -> None:
     from spx.inference.command import make_predict_parser
+    from spx.inference.explain_command import make_explain_parser
 
-    options = {name for action in make_predict_parser()._actions for name in action.option_strings if len(name) > 2}
+    actions = [*make_predict_parser()._actions, *make_explain_parser()._actions]
+    options = {name for action in actions for name in action.option_strings if len(name) > 2}
     assert options - {"--help"} == set(re.findall(r"--\w+", PAGE))

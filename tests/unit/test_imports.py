@@ -74,6 +74,7 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
         ("datasets", {"datasets", "graph", "dataset_names", "errors", "torch_files"}),
         ("nn", {"nn", "graph", "kernels", "errors", "files"}),
         ("analysis", {"analysis", "nn", "graph", "kernels", "errors", "files"}),
+        ("explanation", {"explanation", "datasets", "nn", "graph", "kernels", "errors", "files"}),
         (
             "tuning",
             {"tuning", "experiments", "configurations", "run_folder", "dataset_names", "arguments", "errors", "files"}
@@ -81,7 +82,18 @@ def test_a_pure_room_never_imports_lightning_nor_does_what_it_imports(room: str)
         ),
         (
             "inference",
-            {"inference", "training", "data", "nn", "graph", "datasets", "run_folder", "dataset_names", "errors"}
+            {
+                "inference",
+                "explanation",
+                "training",
+                "data",
+                "nn",
+                "graph",
+                "datasets",
+                "run_folder",
+                "dataset_names",
+                "errors",
+            }
             | {"files", "torch_files", "signatures", "arguments"},
         ),
     ],

@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from spx.graph.blocks import LayeredBlocks, build_blocks
-from spx.graph.csr import augment
+from spx.graph.blocks import LayeredBlocks, build_blocks, separate_blocks, take_rows
+from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.sampling import LazyTable, NeighborTable, sample_neighbors
+from spx.nn.functional import as_rows
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings
 
@@ -134,3 +135,30 @@ def test_lazy_tables_give_the_same_blocks_and_draw_only_what_is_reached(core: Te
         assert one.neighbors.equal(other.neighbors)
         assert one.edge_type.equal(other.edge_type)
     assert drawn[::-1] == sizes(whole)[1:]
+
+
+def test_rows_are_taken_in_any_order_and_twice() -> None:
+    graph = as_rows(sampled_tables()[0])
+    rows = torch.tensor([7, 0, 7])
+    taken = take_rows(graph, rows)
+    assert taken.indptr.tolist() == [0, 4, 8, 12]
+    assert torch.equal(taken.source.view(3, 4), graph.source.view(-1, 4)[rows])
+    assert torch.equal(taken.edge_type.view(3, 4), graph.edge_type.view(-1, 4)[rows])
+    ragged = AttentionGraph(torch.tensor([0, 0, 2]), torch.tensor([1, 0]).int(), torch.zeros(2, dtype=torch.uint8))
+    assert take_rows(ragged, torch.tensor([1, 0])).indptr.tolist() == [0, 2, 2]
+
+
+def test_targets_apart_give_what_the_whole_graph_gives(core: Tensor) -> None:
+    layers = [as_rows(table) for table in sampled_tables()]
+    targets = torch.cat((core, core[:1]))  # one of them twice
+    blocks = separate_blocks(layers, targets)
+    assert torch.equal(blocks.nodes[: targets.numel()], targets)
+    assert torch.equal(blocks.owner[: targets.numel()], torch.arange(targets.numel()))
+    assert torch.equal(blocks.targets, torch.arange(targets.numel()))
+    for rows, whole in zip(blocks.layers, layers, strict=True):
+        assert torch.equal(blocks.owner[rows.rows()], blocks.owner[rows.source.long()])  # no edge between two targets'
+        wanted = take_rows(whole, blocks.nodes[: rows.num_nodes])
+        assert torch.equal(blocks.nodes[rows.source.long()], wanted.source.long())
+        assert torch.equal(rows.edge_type, wanted.edge_type)
+    needed = slow_needed(sampled_tables(), [int(targets[-1])])[0]
+    assert set(blocks.nodes[blocks.owner == targets.numel() - 1].tolist()) == needed

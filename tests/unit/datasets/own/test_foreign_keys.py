@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from spx.graph.features import SparseFeatures
+
 from .conftest import read
 from .foreign import EDGES, IDS, RANK, X, Y, adjacency, csr_parts
 from .samples import NUM_NODES
