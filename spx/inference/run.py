@@ -11,6 +11,7 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
+from spx.data.known_nodes import KnownNodes, Match
 from spx.data.resampled import CoreNodeBatches
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
@@ -67,9 +68,11 @@ def load(
     device = _device(device)
     files = read_run(run_folder, checkpoint)
     network = build_model(files, checkpoint)
-    data = build_data(files, network, dataset, data_dir, scores)
-    names = class_names(files, network.model.hparams.num_outputs) or data.dataset.class_names
-    return TrainedRun(files.folder, network.model.to(device), data, names or tuple(map(str, range(data.num_outputs))))
+    data, known, match = build_data(files, network, dataset, data_dir, scores)
+    num_outputs = network.model.num_outputs
+    names = class_names(files, num_outputs) or (data.dataset.class_names if match is None else None)
+    names = names or tuple(map(str, range(num_outputs)))
+    return TrainedRun(files.folder, network.model.to(device), data, names, known, match)
 
 
 @dataclass
@@ -81,12 +84,16 @@ class TrainedRun:
         model: in evaluation mode.
         data: of the run.
         class_names: of the C classes or labels, in the order of the network's outputs.
+        known: the nodes that it was trained on; None where the graph is that of the training.
+        match: where they are in the graph as it is now; None likewise.
     """
 
     folder: Path
     model: NodeTask
     data: GraphData
     class_names: tuple[str, ...]
+    known: KnownNodes | None = None
+    match: Match | None = None
 
     def predict(self, graph_or_nodes: Any = None, **settings: Any) -> Predictions:
         """All that `predict_batches`, whose arguments these are, gives, at once."""
