@@ -45,7 +45,7 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction startup ablation
+BENCHMARKS := sampling attention estimator training growth batches compile distributed sharding check gpu memory correction startup hidden ablation
 
 .PHONY: help demo ddp-demo mine test test-all lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%)

@@ -13,7 +13,7 @@ from benchmarks import common
 ROOT = Path(__file__).parents[2]
 NAMES = (
     *("sampling", "attention", "estimator", "training", "growth", "batches", "compile", "distributed", "sharding"),
-    *("check", "gpu", "memory", "correction", "startup", "ablation"),
+    *("check", "gpu", "memory", "correction", "startup", "hidden", "ablation"),
 )
 HEADLINES = {
     "sampling": {"speedup_vs_loop", "edges_per_second_per_core", "big_graph_seconds"},
