@@ -5,7 +5,6 @@ Judged are the hidden nodes of the test part. The wide network draws by scores t
 anew; a GCN is treated the same. Tens of minutes; studies that were run before are taken again.
 """
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any

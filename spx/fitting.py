@@ -1,15 +1,13 @@
 """`spx.fit`: both stages from Python, as the command line runs them."""
 
-import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spx.errors import ConfigError, DatasetError
-from spx.files import reason, replacing
+from spx.datasets.own.given import filed_graph
+from spx.errors import ConfigError
 
 if TYPE_CHECKING:
     from spx.inference.run import TrainedRun
@@ -80,9 +78,9 @@ def fit(
     from spx.inference.run import load
 
     columns = dict(columns or {}) | ({"label": label} if label else {})
-    dataset = _filed(nodes, edges, columns, name, Path(runs_dir))
+    dataset = filed_graph(nodes, edges, Path(runs_dir) / GRAPHS, name)
     both = [*_arguments("data", data), *_arguments("trainer", trainer)]
-    if columns and isinstance(nodes, str | Path):
+    if columns:
         both += ["--data.columns", json.dumps(columns)]
     study = Study(
         dataset=dataset,
@@ -122,64 +120,3 @@ def _in_this_process(command: list[str], _folder: Path) -> int:
     finally:
         sys.argv = given
     return 0
-
-
-def _filed(nodes: Any, edges: Any, columns: Mapping[str, str], name: str | None, runs_dir: Path) -> str:
-    """The dataset's name or path; what was given as an object is filed below the runs' folder first."""
-    if isinstance(nodes, str | Path):
-        if edges is not None:
-            raise ConfigError("edges go with a table of nodes; a path or a name has its own. Leave them out.")
-        return str(nodes)
-    if hasattr(nodes, "edge_index"):
-        files = {"graph.pt": _saved(nodes)}
-    else:
-        files = {
-            f"{kind}.parquet": _table(given, kind, columns) for kind, given in (("nodes", nodes), ("edges", edges))
-        }
-    digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:8]
-    folder = runs_dir / GRAPHS / (name or f"graph-{digest}")
-    for file, content in files.items():
-        _write(folder / file, content)
-    return str(folder / "graph.pt" if "graph.pt" in files else folder)
-
-
-def _table(given: Any, kind: str, columns: Mapping[str, str]) -> bytes:
-    """A DataFrame as Parquet, its columns named as a folder of tables names them."""
-    import polars as pl
-
-    if type(given).__module__.startswith("pandas."):
-        given = pl.from_pandas(given)
-    if not isinstance(given, pl.DataFrame):
-        raise DatasetError(
-            f"{kind} is of type {type(given).__name__}; give a pandas or polars DataFrame, a PyG Data, or a path"
-        )
-    names = {theirs: ours for ours, theirs in columns.items() if theirs in given.columns}
-    taken = [ours for theirs, ours in names.items() if ours != theirs and ours in given.columns]
-    if taken:
-        raise DatasetError(f"{kind} has a column {taken[0]!r} beside the one that is named so: rename or drop it")
-    target = io.BytesIO()
-    given.rename(names).write_parquet(target)
-    return target.getvalue()
-
-
-def _saved(data: Any) -> bytes:
-    """A PyG `Data` as its plain tensors."""
-    import torch
-
-    content = data.to_dict() if hasattr(data, "to_dict") else dict(data._asdict())
-    target = io.BytesIO()
-    torch.save({name: value for name, value in content.items() if value is not None}, target)
-    return target.getvalue()
-
-
-def _write(file: Path, content: bytes) -> None:
-    """What lies there already stays, so that its runs are known again."""
-    if file.is_file() and file.read_bytes() == content:
-        return
-    try:
-        with replacing(file) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(
-            f"{file} can't be written: {reason(error)}. Free space or choose another runs_dir."
-        ) from error

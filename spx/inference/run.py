@@ -1,6 +1,7 @@
 """A finished run, loaded to predict."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.known_nodes import KnownNodes, Match
 from spx.data.resampled import CoreNodeBatches
+from spx.datasets.own.given import filed_graph
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.inference import BATCH_SIZE, DRAWS
@@ -72,7 +74,7 @@ def load(
     num_outputs = network.model.num_outputs
     names = class_names(files, num_outputs) or (data.dataset.class_names if match is None else None)
     names = names or tuple(map(str, range(num_outputs)))
-    return TrainedRun(files.folder, network.model.to(device), data, names, known, match)
+    return TrainedRun(files.folder, network.model.to(device), data, names, known, match, checkpoint)
 
 
 @dataclass
@@ -86,6 +88,7 @@ class TrainedRun:
         class_names: of the C classes or labels, in the order of the network's outputs.
         known: the nodes that it was trained on; None where the graph is that of the training.
         match: where they are in the graph as it is now; None likewise.
+        checkpoint: that it was loaded from.
     """
 
     folder: Path
@@ -94,6 +97,25 @@ class TrainedRun:
     class_names: tuple[str, ...]
     known: KnownNodes | None = None
     match: Match | None = None
+    checkpoint: str | Path = "best"
+
+    def on(self, nodes: Any, edges: Any = None) -> "TrainedRun":
+        """The run on its graph as it is now: nodes and edges that came and went, other values. Nodes are matched by
+        name; what changed is said in a line.
+
+        Args:
+            nodes: a table of all nodes, as a pandas or polars DataFrame with the columns of the training; or a PyG
+                `Data`; or the path of a graph.
+            edges: a table of all edges; only with a table of nodes.
+
+        Raises:
+            DatasetError: the graph can't be read.
+            ArtifactError: its features are others, or the run doesn't keep what a changed graph needs.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            place = filed_graph(nodes, edges, Path(folder), "graph")
+            settings = {"checkpoint": self.checkpoint, "device": self.model.device}
+            return load(self.folder, dataset=place, **settings)
 
     def predict(self, graph_or_nodes: Any = None, **settings: Any) -> Predictions:
         """All that `predict_batches`, whose arguments these are, gives, at once."""
