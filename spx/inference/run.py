@@ -21,7 +21,7 @@ from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
-from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
+from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
 from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
 
@@ -74,7 +74,7 @@ def load(
     num_outputs = network.model.num_outputs
     names = class_names(files, num_outputs) or (data.dataset.class_names if match is None else None)
     names = names or tuple(map(str, range(num_outputs)))
-    return TrainedRun(files.folder, network.model.to(device), data, names, known, match, checkpoint)
+    return TrainedRun(files.folder, network.model.to(device), data, names, known, match, files.checkpoint or checkpoint)
 
 
 @dataclass
@@ -137,7 +137,8 @@ class TrainedRun:
         without draws (an Exphormer's, a GCN's, the sampler "top") give one prediction and no spread.
 
         Args:
-            graph_or_nodes: nodes; or the run's graph with new features, as a PyG `Data` or a `NodeDataset`.
+            graph_or_nodes: nodes; or a graph, as a PyG `Data`, a `NodeDataset` or a path: the run's own with new
+                features, or as it has become (`on`).
             nodes: a list, array or Series of the nodes' names in your files, or a tensor of their numbers in the
                 graph. Without names, as in the published datasets, both are 0 to N - 1. Default: all nodes.
             x: [N, F] new features of all nodes.
@@ -150,8 +151,13 @@ class TrainedRun:
         """
         if draws < 1 or batch_size < 1:
             raise ConfigError(f"draws is {draws} and batch_size {batch_size}; both must be at least 1.")
+        if isinstance(graph_or_nodes, str | Path) or (
+            is_graph(graph_or_nodes) and not is_same_graph(graph_or_nodes, self.data)
+        ):
+            changed = self.on(graph_or_nodes)
+            yield from changed.predict_batches(nodes=nodes, x=x, draws=draws, batch_size=batch_size)
+            return
         if is_graph(graph_or_nodes):
-            check_graph(graph_or_nodes, self.data)
             x = graph_or_nodes.x if x is None else x
         elif graph_or_nodes is not None and nodes is not None:
             raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
