@@ -154,9 +154,8 @@ class TrainedRun:
         if isinstance(graph_or_nodes, str | Path) or (
             is_graph(graph_or_nodes) and not is_same_graph(graph_or_nodes, self.data)
         ):
-            changed = self.on(graph_or_nodes)
-            yield from changed.predict_batches(nodes=nodes, x=x, draws=draws, batch_size=batch_size)
-            return
+            settings = {"nodes": nodes, "x": x, "draws": draws, "batch_size": batch_size}
+            return self.on(graph_or_nodes).predict_batches(**settings)
         if is_graph(graph_or_nodes):
             x = graph_or_nodes.x if x is None else x
         elif graph_or_nodes is not None and nodes is not None:
