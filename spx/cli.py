@@ -17,11 +17,12 @@ from spx.configurations import CONFIG_HELP, with_bases
 from spx.data import GraphData
 from spx.dataset_names import lasting_name, run_name
 from spx.errors import ConfigError
+from spx.inference.initial import InitialWeights, initial_weights, start_from
 from spx.inference.writer import PredictionWriter
 from spx.run_folder import CONFIG_FILE, INSIDE, LAST_CHECKPOINT, check_writable, claim_version, next_version
 from spx.saved_places import FOLDERS, is_inside
 from spx.torch_files import read_checkpoint
-from spx.training import NodeTask
+from spx.training import AttentionEstimator, NodeTask
 from spx.training.board import Board
 from spx.training.calibration import calibrate
 from spx.training.callbacks import BestCheckpoint, EpochProgress, best_checkpoint
@@ -29,6 +30,7 @@ from spx.training.compiling import CompiledLayers
 from spx.training.handover import ScoreHandover
 from spx.training.monitor import AttentionMonitor
 from spx.training.record import RunRecord
+from spx.training.remembering import RememberGraph
 from spx.training.resuming import RunLock, WholeFileIO
 from spx.training.saved_config import SavedConfig
 from spx.training.task import FROM_DATA
@@ -111,6 +113,13 @@ class SpxCLI(LightningCLI):
             "`inside`: loggers write into the run's folder alone.",
         )
         parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="Folder of a finished run whose weights the fit starts from, on data that may have changed; a run "
+            "of stage 2 serves both stages.",
+        )
+        parser.add_argument(
             "--then_test", type=bool, default=False, help="After fit, test the best checkpoint in the same run."
         )
         parser.add_argument(
@@ -176,6 +185,7 @@ class SpxCLI(LightningCLI):
         check_trainer(settings.trainer, self.subcommand, settings.then_test)
         dataset = settings.data.init_args.dataset
         settings.data.init_args.dataset = lasting_name(dataset) or dataset  # a path still, once nothing lies there
+        self._initial = self._find_initial(settings)
         if settings.resume:
             if settings.resume == INSIDE:
                 self._keep_inside(self._run_folder)
@@ -184,6 +194,24 @@ class SpxCLI(LightningCLI):
             if (last := self._run_folder / LAST_CHECKPOINT).is_file():
                 settings.ckpt_path = str(last)
                 self._parse_ckpt_path()
+
+    def _find_initial(self, settings: Namespace) -> InitialWeights | None:
+        """The weights that a new fit starts from; its table is then read as that run's was."""
+        run = settings.init_from
+        if run is None or self.subcommand != "fit" or settings.resume:
+            return None
+        if settings.ckpt_path:
+            raise ConfigError("--init_from starts a new fit, --ckpt_path goes on with one. Leave one of them out.")
+        settings.data.init_args.columns_of = run
+        return initial_weights(run, settings.model.class_path.rpartition(".")[2] == AttentionEstimator.__name__)
+
+    def before_fit(self) -> None:
+        """Start from another run's weights, if that is asked for."""
+        if self._initial is None:
+            return
+        new = start_from(self.model, self._initial, self.datamodule.dataset.class_names)
+        classes = f"; new classes: {', '.join(new[:5])}" if new else ""
+        rank_zero_info(f"Starting from the weights of {self._initial.run}{classes}")
 
     def _keep_inside(self, folder: Path) -> None:
         """Let loggers write below the run's folder, whatever its configuration says, which someone else may have
@@ -228,7 +256,7 @@ class SpxCLI(LightningCLI):
         if folder is not None and given.default_root_dir is None:
             kwargs["default_root_dir"] = str(folder)  # for what Lightning and its callbacks leave by themselves
         files = [str(path) for path in settings.get("config") or []]
-        callbacks: list[Callback] = [RunLock(folder), RunRecord(settings.name, files)]
+        callbacks: list[Callback] = [RunLock(folder), RunRecord(settings.name, files), RememberGraph()]
         if given.enable_progress_bar is not False and not _holds(added, ProgressBar):
             callbacks.append(EpochProgress())
         if settings.trainer.logger not in (False, []) and not _holds(added, LearningRateMonitor):

@@ -16,15 +16,19 @@ from torch.utils.data import DataLoader
 from spx.data.batch import NodeBatch
 from spx.dataset_names import run_name
 from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
+from spx.datasets.hidden import hidden_nodes, without_nodes
 from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import FeatureForm
 from spx.datasets.types import Metric as MetricName
 from spx.datasets.types import Task as TaskName
-from spx.errors import ConfigError
+from spx.errors import ArtifactError, ConfigError
+from spx.files import read_json
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import EXPANDER_DEGREE, ExpanderKind, build_expander
+from spx.graph.grown import grown_expander
+from spx.run_folder import RECORD_FILE
 
 
 class GraphData(L.LightningDataModule):
@@ -61,6 +65,9 @@ class GraphData(L.LightningDataModule):
             target. Default: these names, in any case, and other usual ones.
         task: own graphs: "multiclass" or "multilabel"; default: as the labels are, where columns of 0 and 1 of which
             each node has exactly one are classes.
+        hidden: share of the nodes that are taken out with all their edges, drawn by `split`: with `spx predict RUN
+            --dataset` the network then judges nodes that it never saw.
+        columns_of: own graphs from tables: folder of a run whose columns, categories and scales are taken.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -88,6 +95,8 @@ class GraphData(L.LightningDataModule):
         columns: dict[str, str] | None = None,
         task: TaskName | None = None,
         features: FeatureForm = "auto",
+        hidden: float = 0.0,
+        columns_of: str | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -114,6 +123,10 @@ class GraphData(L.LightningDataModule):
         self.features: FeatureForm = features
         self.expander_degree, self.expander, self.self_loops = expander_degree, expander, self_loops
         self.expander_seed = seed if expander_seed is None else expander_seed
+        self._places: Tensor | None = None
+        if not 0 <= hidden < 1:
+            raise ConfigError(f"hidden is {hidden}; give the share of the nodes to hide, from 0 to below 1.")
+        self.hidden, self.columns_of = hidden, columns_of
 
     @property
     def method_settings(self) -> dict[str, Any]:
@@ -144,9 +157,10 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
-        dataset = load_dataset(
-            self.source, self.data_dir, self.protocol, self.split, self.own, self.schema, self.features
-        )
+        schema = self.schema if self.columns_of is None or self.schema is not None else _columns_of(self.columns_of)
+        dataset = load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, schema, self.features)
+        if self.hidden:
+            dataset = without_nodes(dataset, hidden_nodes(dataset.num_nodes, self.hidden, self.split))
         return dataset.without_test() if self.hide_test else dataset
 
     def use_schema(self, schema: dict[str, Any] | None) -> None:
@@ -180,11 +194,25 @@ class GraphData(L.LightningDataModule):
         """The augmented graph, built from the dataset."""
         return self.build_rows(range(self.dataset.num_nodes))
 
+    def follow(self, places: Tensor) -> None:
+        """Keep the expander of an older graph for the nodes that stayed, from when `graph` is built next.
+
+        Args:
+            places: [N_old] int64, where each node of the older graph is in this one; -1: it is gone.
+        """
+        self._places = places
+        self.__dict__.pop("graph", None)
+
     def build_rows(self, rows: range) -> AttentionGraph:
         """Consecutive rows of the augmented graph."""
-        num_nodes, degree = self.dataset.num_nodes, self.expander_degree
-        table = build_expander(num_nodes, degree, self.expander_seed, self.expander, rows=rows) if degree else None
-        return augment(self.dataset.edge_index, num_nodes, table, self.self_loops, rows)
+        table = self._expander(rows) if self.expander_degree else None
+        return augment(self.dataset.edge_index, self.dataset.num_nodes, table, self.self_loops, rows)
+
+    def _expander(self, rows: range) -> Tensor:
+        num_nodes, drawn = self.dataset.num_nodes, (self.expander_degree, self.expander_seed, self.expander)
+        if self._places is None:
+            return build_expander(num_nodes, *drawn, rows=rows)
+        return grown_expander(self._places, num_nodes, *drawn)[rows.start : rows.stop]
 
     # The model's settings that follow from the data: the command line links them.
 
@@ -261,6 +289,14 @@ class GraphData(L.LightningDataModule):
                 f"{type(self).__name__} splits the nodes over devices itself. Set use_distributed_sampler=False in the "
                 "Trainer; spx fit does so."
             )
+
+
+def _columns_of(run: str) -> dict[str, Any] | None:
+    """How a run read the columns of its table. Raises ArtifactError where there is no finished run."""
+    record = read_json(Path(run) / RECORD_FILE)
+    if not isinstance(record, dict):
+        raise ArtifactError(f"There is no finished run {run}: it has no {RECORD_FILE}. Give another.")
+    return record.get("schema")
 
 
 def _plain(value: Any) -> Any:

@@ -107,6 +107,11 @@ class ResampledGraphData(GraphData):
             self.scores_path = str(path)
         return load_matching_scores(self.scores_path, self)
 
+    def use_scores(self, scores: AttentionScores) -> None:
+        """Draw by these scores, which lie in no file, over their graph."""
+        self.__dict__["scores"] = scores
+        self._choice, self._train_draw, self._evaluation_draws = None, None, []
+
     @property
     def scores_fingerprint(self) -> str | None:
         """Of the score file's content; None for the sampler "uniform"."""

@@ -76,7 +76,7 @@ def next_command(summary: dict[str, Any], make: bool) -> str:
         return " ".join([summary.get("target") or f"make {summary['dataset']}", *changes])
     options = [change.replace('"', "").split("=") for change in changes]
     words = [word for name, values in options for word in (f"--{name.lower()}", values)]
-    return " ".join(["spx study", shlex.quote(summary["dataset"]), *words])
+    return " ".join(["spx study", shlex.quote(summary.get("source", summary["dataset"])), *words])
 
 
 def _title(summary: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from spx.experiments.runs import (
     reusable_runs,
     run_stage,
     settings_of,
+    start_here,
 )
 from spx.experiments.summary import FinishedRun, Record, summarize, write_summary
 from spx.files import read_json
@@ -35,7 +36,11 @@ want after changing the program itself. Give values that begin with a dash with 
 
 
 def run_study(
-    study: Study, reuse: bool = True, predictions: bool = False, console: Console | None = None
+    study: Study,
+    reuse: bool = True,
+    predictions: bool = False,
+    console: Console | None = None,
+    start: Callable[[list[str], Path], int] = start_here,
 ) -> dict[str, Any]:
     """Run every stage for every split and seed, print the report, write and return the summary.
 
@@ -44,6 +49,7 @@ def run_study(
         reuse: take finished runs of the same settings again.
         predictions: let the last run predict every node, into `PREDICTIONS_FILE` beside the summary.
         console: to print on; default: standard output.
+        start: runs one stage, see `run_stage`; default: as a process of its own.
 
     Raises:
         ConfigError: the study can't be run as asked.
@@ -57,7 +63,7 @@ def run_study(
     runs = []
     for index, (split, seed) in enumerate(pairs, start=1):
         heading = f"{study.name}, split {split}, seed {seed} ({index} of {len(pairs)})"
-        runs.append(_run_pair(study, plan, seed, split, reuse, heading))
+        runs.append(_run_pair(study, plan, seed, split, reuse, heading, start))
     summary = summarize(study, runs, plan.overlay_changes_method)
     if predictions:
         summary["predictions"] = str(predict_run(Path(runs[-1].wide["folder"]), study.folder / PREDICTIONS_FILE))
@@ -67,25 +73,35 @@ def run_study(
     return summary
 
 
-def _run_pair(study: Study, plan: Plan, seed: int, split: int, reuse: bool, heading: str) -> FinishedRun:
+def _run_pair(
+    study: Study, plan: Plan, seed: int, split: int, reuse: bool, heading: str, start: Callable[[list[str], Path], int]
+) -> FinishedRun:
     scores, records = None, {}
     for number, stage in enumerate(plan.stages, start=1):
         of_several = f"stage {number} of {len(plan.stages)}: " if len(plan.stages) > 1 else ""
         print(f"\n{heading}, {of_several}{stage.name}", flush=True)
-        folder = _run_or_find(study, stage, seed, split, scores, reuse)
+        folder = _run_or_find(study, stage, seed, split, scores, reuse, start)
         if stage.kind == ESTIMATOR:
             scores = folder / SCORES_FILE
         records[stage.kind] = _read_record(folder, tested=stage.kind == WIDE)
     return FinishedRun(records[WIDE], records.get(ESTIMATOR))
 
 
-def _run_or_find(study: Study, stage: Stage, seed: int, split: int, scores: Path | None, reuse: bool) -> Path:
+def _run_or_find(
+    study: Study,
+    stage: Stage,
+    seed: int,
+    split: int,
+    scores: Path | None,
+    reuse: bool,
+    start: Callable[[list[str], Path], int],
+) -> Path:
     settings = settings_of(study, stage, seed, split, scores)
     ended, stopped = reusable_runs(study.folder / stage.name, settings, stage) if reuse else (None, [])
     if ended is not None:
         print(f"Done before with the same settings: {ended}", flush=True)
         return ended
-    return run_stage(study, stage, seed, split, scores, stopped)
+    return run_stage(study, stage, seed, split, scores, stopped, start)
 
 
 def _read_record(folder: Path, tested: bool) -> Record:

@@ -49,6 +49,7 @@ def summarize(study: Study, runs: Sequence[FinishedRun], overlay_changes_method:
     stages[WIDE] = wide
     return {
         "dataset": study.name,
+        "source": study.dataset,
         "config": study.config,
         "overlay": study.overlay,
         "protocol": study.protocol,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spx.graph.blocks import SeparateBlocks, separate_blocks
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features, SparseFeatures
 from spx.nn.functional import Neighborhood, as_rows
 from spx.nn.network import GraphTransformer
 from spx.nn.norms import GraphNorm

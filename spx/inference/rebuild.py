@@ -9,13 +9,16 @@ import torch
 
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
 from spx.data.handover import scores_of_fingerprint
-from spx.data.unchanged import changes_since, data_state, read_as_trained
+from spx.data.known_nodes import KnownNodes, Match
+from spx.data.unchanged import Changes, changes_since, data_state, read_as_trained
 from spx.dataset_names import is_path, table_files
 from spx.datasets.fingerprint import VALUES
 from spx.errors import ArtifactError, ConfigError, DatasetError
 from spx.graph.scores import read_header
+from spx.inference.changed import follow_changes
 from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.nn.export import NETWORKS, argument_types
+from spx.run_folder import NODES_FILE
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
 from spx.training import AttentionEstimator, Baseline, GCNBaseline, NodeTask, Spexphormer
@@ -79,50 +82,98 @@ def _check_size(kind: type[NodeTask], settings: dict[str, Any], tensors: dict[st
             )
 
 
+class RunData(NamedTuple):
+    """A run's data, and what became of the nodes that it was trained on.
+
+    Args:
+        data: with the scores that it draws by.
+        known: the nodes as they were; None where the graph is the run's own.
+        match: where they are now; None likewise.
+    """
+
+    data: GraphData
+    known: KnownNodes | None = None
+    match: Match | None = None
+
+
 def build_data(
     files: RunFiles,
     network: Network,
     dataset: str | Path | None = None,
     data_dir: str | Path | None = None,
     scores: str | Path | None = None,
-) -> GraphData:
-    """The run's data, checked to be those that it was trained on.
+) -> RunData:
+    """The run's data as they are now. Where the graph is another than the one that it was trained on, a line says what
+    changed, and the scores are made anew (`spx.inference.changed`).
 
     Args:
         files: of the run.
         network: of it.
-        dataset, data_dir, scores: new places of what was moved.
+        dataset, data_dir, scores: new places of what was moved, or of a newer graph.
 
     Raises:
         DatasetError: the dataset can't be loaded.
-        ArtifactError: the data or the scores are missing, or others than the run's.
-        ConfigError: scores for a run that uses none.
+        ArtifactError: the data or the scores are missing, or others than the network can take.
+        ConfigError: scores for a run that uses none, or of the graph as it was.
     """
+    data, named_scores = _data_of(files, dataset, data_dir, scores)
+    read_as_trained(network.data_state, data)
+    changes = _changes(files, network, data)
+    if isinstance(data, ResampledGraphData) and len(data.k) != network.model.num_layers:
+        layers = network.model.num_layers
+        raise ArtifactError(f"{files.settings_file} gives k = {data.k} for {layers} layers. Run anew.")
+    if changes.parts - VALUES or ("features" in changes.parts and (files.folder / NODES_FILE).is_file()):
+        if scores is not None:
+            raise ConfigError(
+                f"The data changed since the run {files.folder} was trained: {changes.text}. Scores of the graph as it "
+                "was don't fit; leave them out."
+            )
+        if not (files.folder / NODES_FILE).is_file():
+            raise ArtifactError(
+                f"The data of the run {files.folder} changed since: {changes.text}. The run has no {NODES_FILE}, by "
+                "which it would know its nodes again: it is of an older version of spx, or of Python without a folder. "
+                "Restore the data as they were (--dataset or --data_dir give another place), or run anew."
+            )
+        known, match = follow_changes(files, data)
+        logger.warning("The graph changed since the run %s was trained: %s.", files.folder, match.text or changes.text)
+        return RunData(data, known, match)
+    if changes.parts:
+        logger.warning("The data changed since the run %s was trained: %s.", files.folder, changes.text)
+    if isinstance(data, ResampledGraphData):
+        data.scores_path = _score_file(files, data.sampler, named_scores, scores)
+        _ = data.scores  # found and checked now
+    return RunData(data)
+
+
+def _data_of(
+    files: RunFiles, dataset: str | Path | None, data_dir: str | Path | None, scores: str | Path | None
+) -> tuple[GraphData, Any]:
+    """The DataModule, not loaded yet and without scores, and the score file that its settings name."""
     kind = _known_class(files, "data", DATA)
     settings = dict(files.config["data"].get("init_args") or {})
     settings["seed"] = files.record.get("seed", settings.get("seed", files.config.get("seed_everything"))) or 0
     for name, given in (("dataset", dataset), ("data_dir", data_dir)):
         if given is not None:
             settings[name] = str(given)
+            settings.pop("hidden", None)  # the graph that is given is meant as a whole
         elif name in settings:
             settings[name] = (_own_graph if name == "dataset" else _present)(files, settings[name])
+    uniform = settings.get("sampler") == "uniform"
+    if scores is not None and (uniform or kind is not ResampledGraphData):
+        does = "samples uniformly" if uniform else "trains on the whole graph"
+        raise ConfigError(f"The run {files.folder} {does} and uses no scores. Leave them out.")
     if kind is ResampledGraphData:
         settings["runs_dir"] = _present(files, files.config.get("runs_dir") or "lightning_logs")
-        settings["scores"] = _score_file(files, settings, scores)
-    elif scores is not None:
-        raise ConfigError(f"The run {files.folder} trains on the whole graph and uses no scores. Leave them out.")
     _check_types(files, kind, settings)
     try:
-        data = kind(**settings)
+        data = kind(**settings | ({"scores": None} if kind is ResampledGraphData else {}))
     except (TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{files.settings_file} holds settings that {kind.__name__} doesn't take: {error}. Run anew."
         ) from error
     if dataset is not None and isinstance(files.record.get("dataset"), str):
         data.dataset_name = files.record["dataset"]  # what its scores are filed under
-    read_as_trained(network.data_state, data)
-    _check_unchanged(files, network, data)
-    return data
+    return data, settings.get("scores")
 
 
 def class_names(files: RunFiles, num_outputs: int) -> tuple[str, ...] | None:
@@ -172,12 +223,10 @@ def _own_graph(files: RunFiles, dataset: Any) -> str:
     return str(next(known, dataset))
 
 
-def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | None) -> str | None:
-    if settings.get("sampler") == "uniform":
-        if given is not None:
-            raise ConfigError(f"The run {files.folder} samples uniformly and uses no scores. Leave them out.")
+def _score_file(files: RunFiles, sampler: str, named: Any, given: str | Path | None) -> str | None:
+    if sampler == "uniform":
         return None
-    recorded = files.record.get("scores") or settings.get("scores")
+    recorded = files.record.get("scores") or named
     if given is None and recorded is None:
         return None  # ResampledGraphData looks for the newest
     places = [Path(given)] if given is not None else files.locate(str(recorded))
@@ -197,7 +246,8 @@ def _score_file(files: RunFiles, settings: dict[str, Any], given: str | Path | N
     )
 
 
-def _check_unchanged(files: RunFiles, network: Network, data: GraphData) -> None:
+def _changes(files: RunFiles, network: Network, data: GraphData) -> Changes:
+    """What changed in the data since; nothing that keeps the network from taking them."""
     model, mend = network.model, "(--dataset or --data_dir give another place), or run anew."
     try:
         _ = data.dataset
@@ -207,23 +257,14 @@ def _check_unchanged(files: RunFiles, network: Network, data: GraphData) -> None
             "--dataset PATH for a graph of your own, --data_dir PATH for the others."
         ) from error
     changes = changes_since(network.data_state or {"fingerprint": files.record.get("data_fingerprint")}, data)
-    if "columns" not in changes.parts:
-        for what, now, then in (
-            ("features", data.num_features, model.hparams.num_features),
-            ("classes or labels", data.num_outputs, model.hparams.num_outputs),
-        ):
-            if now != then:
-                raise ArtifactError(
-                    f"The data have {now} {what}; the run {files.folder} was trained on {then}. Restore the data as "
-                    f"they were {mend}"
-                )
-    if changes.parts - VALUES:
-        raise ArtifactError(
-            f"The data of the run {files.folder} changed since: {changes.text}. Restore the data as they were {mend}"
-        )
-    if changes.parts:
-        logger.warning("The data changed since the run %s was trained: %s.", files.folder, changes.text)
-    if isinstance(data, ResampledGraphData):
-        if len(data.k) != model.num_layers:
-            raise ArtifactError(f"{files.settings_file} gives k = {data.k} for {model.num_layers} layers. Run anew.")
-        _ = data.scores  # found and checked now
+    problem = None
+    if changes.parts & {"columns", "format"}:
+        problem = f"The data of the run {files.folder} changed since: {changes.text}"
+    elif data.num_features != model.hparams.num_features:
+        problem = f"The data have {data.num_features} features; the run {files.folder} was trained on "
+        problem += str(model.hparams.num_features)
+    elif data.task != model.task:
+        problem = f"The data's task is {data.task}; that of the run {files.folder} is {model.task}"
+    if problem:
+        raise ArtifactError(f"{problem}. Restore the data as they were {mend}")
+    return changes

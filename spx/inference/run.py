@@ -1,6 +1,7 @@
 """A finished run, loaded to predict."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.core_nodes import CoreNodeBatches
+from spx.data.known_nodes import KnownNodes, Match
+from spx.datasets.own.given import filed_graph
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE
@@ -23,7 +26,7 @@ from spx.inference.explaining import explain
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.run_files import read_run
-from spx.inference.selection import check_features, check_graph, find_nodes, is_graph
+from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
 from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
 
@@ -72,9 +75,11 @@ def load(
     device = _device(device)
     files = read_run(run_folder, checkpoint)
     network = build_model(files, checkpoint)
-    data = build_data(files, network, dataset, data_dir, scores)
-    names = class_names(files, network.model.hparams.num_outputs) or data.dataset.class_names
-    return TrainedRun(files.folder, network.model.to(device), data, names or tuple(map(str, range(data.num_outputs))))
+    data, known, match = build_data(files, network, dataset, data_dir, scores)
+    num_outputs = network.model.num_outputs
+    names = class_names(files, num_outputs) or (data.dataset.class_names if match is None else None)
+    names = names or tuple(map(str, range(num_outputs)))
+    return TrainedRun(files.folder, network.model.to(device), data, names, known, match, files.checkpoint or checkpoint)
 
 
 @dataclass
@@ -86,12 +91,36 @@ class TrainedRun:
         model: in evaluation mode.
         data: of the run.
         class_names: of the C classes or labels, in the order of the network's outputs.
+        known: the nodes that it was trained on; None where the graph is that of the training.
+        match: where they are in the graph as it is now; None likewise.
+        checkpoint: that it was loaded from.
     """
 
     folder: Path
     model: NodeTask
     data: GraphData
     class_names: tuple[str, ...]
+    known: KnownNodes | None = None
+    match: Match | None = None
+    checkpoint: str | Path = "best"
+
+    def on(self, nodes: Any, edges: Any = None) -> "TrainedRun":
+        """The run on its graph as it is now: nodes and edges that came and went, other values. Nodes are matched by
+        name; what changed is said in a line.
+
+        Args:
+            nodes: a table of all nodes, as a pandas or polars DataFrame with the columns of the training; or a PyG
+                `Data`; or the path of a graph.
+            edges: a table of all edges; only with a table of nodes.
+
+        Raises:
+            DatasetError: the graph can't be read.
+            ArtifactError: its features are others, or the run doesn't keep what a changed graph needs.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            place = filed_graph(nodes, edges, Path(folder), "graph")
+            settings = {"checkpoint": self.checkpoint, "device": self.model.device}
+            return load(self.folder, dataset=place, **settings)
 
     def predict(self, graph_or_nodes: Any = None, **settings: Any) -> Predictions:
         """All that `predict_batches`, whose arguments these are, gives, at once."""
@@ -113,7 +142,8 @@ class TrainedRun:
         without draws (an Exphormer's, a GCN's, the sampler "top") give one prediction and no spread.
 
         Args:
-            graph_or_nodes: nodes; or the run's graph with new features, as a PyG `Data` or a `NodeDataset`.
+            graph_or_nodes: nodes; or a graph, as a PyG `Data`, a `NodeDataset` or a path: the run's own with new
+                features, or as it has become (`on`).
             nodes: a list, array or Series of the nodes' names in your files, or a tensor of their numbers in the
                 graph. Without names, as in the published datasets, both are 0 to N - 1. Default: all nodes.
             x: [N, F] new features of all nodes, dense, or sparse of SciPy or torch.
@@ -126,8 +156,12 @@ class TrainedRun:
         """
         if draws < 1 or batch_size < 1:
             raise ConfigError(f"draws is {draws} and batch_size {batch_size}; both must be at least 1.")
+        if isinstance(graph_or_nodes, str | Path) or (
+            is_graph(graph_or_nodes) and not is_same_graph(graph_or_nodes, self.data)
+        ):
+            settings = {"nodes": nodes, "x": x, "draws": draws, "batch_size": batch_size}
+            return self.on(graph_or_nodes).predict_batches(**settings)
         if is_graph(graph_or_nodes):
-            check_graph(graph_or_nodes, self.data)
             x = graph_or_nodes.x if x is None else x
         elif graph_or_nodes is not None and nodes is not None:
             raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")

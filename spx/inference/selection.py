@@ -145,8 +145,8 @@ def is_graph(given: Any) -> bool:
     return hasattr(given, "edge_index")
 
 
-def check_graph(graph: Any, data: GraphData) -> None:
-    """Refuse another graph than the run's: which node attends to which was learned, or drawn, for that one.
+def is_same_graph(graph: Any, data: GraphData) -> bool:
+    """Whether a graph has the nodes and edges of the run's own.
 
     Args:
         graph: a PyG `Data` or a `NodeDataset`. Its edges may come in another order or repeat, and self-loops don't
@@ -154,19 +154,18 @@ def check_graph(graph: Any, data: GraphData) -> None:
         data: of the run.
 
     Raises:
-        ArtifactError: other nodes or edges.
+        ArtifactError: it has no edges.
     """
-    own, mend = data.dataset, "Predictions are for the graph that the run was trained on; fit anew for another."
+    own = data.dataset
     if graph.edge_index is None:
         raise ArtifactError("The graph has no edge_index. Give it one, or give only the features: x=...")
-    if graph.num_nodes != own.num_nodes:
-        raise ArtifactError(f"The graph has {graph.num_nodes:,} nodes, the run's {own.num_nodes:,}. {mend}")
+    names = getattr(graph, "node_ids", None)
+    if graph.num_nodes != own.num_nodes or not (names is None or own.node_ids is None or own.node_ids.equals(names)):
+        return False
     given = graph.edge_index.cpu()
     if given.equal(own.edge_index):
-        return
+        return True
     if data.own.undirected:
         given = torch.cat((given, given.flip(0)), 1)
     theirs, ours = (distinct_edges(edges, own.num_nodes) for edges in (given, own.edge_index))
-    if not all(one.equal(other) for one, other in zip(theirs, ours, strict=True)):
-        counts = f"{theirs[1].numel():,} distinct edges, the run's {ours[1].numel():,}"
-        raise ArtifactError(f"The graph has other edges: {counts}. {mend}")
+    return all(one.equal(other) for one, other in zip(theirs, ours, strict=True))

@@ -72,6 +72,16 @@ class GraphTransformer(nn.Module):
             h, weights = self._pass(layer, h, neighborhood, need_weights=True)
             yield weights
 
+    @torch.no_grad()
+    def attention_scores(self, x: Features, graph: Neighborhood | GraphShard) -> Tensor:
+        """The weights p of every layer and attention edge, mean over heads: [L, M]. Of a shard: those of its rows, `x`
+        being their features; all ranks have to call at once."""
+        scores_LM = torch.empty(len(self.layers), graph.num_edges, device=x.device)
+        for layer, weights in enumerate(self.attention_weights(x, (graph,))):
+            scores_LM[layer] = weights.mean(-1) if weights.shape[-1] > 1 else weights[:, 0]
+            del weights  # before the next layer makes its own
+        return scores_LM
+
     def layer_inputs(self, x: Features, neighborhoods: Sequence[Neighborhood | GraphShard]) -> Iterator[Tensor]:
         """The node states that enter one layer after the other, each [N_l, width]."""
         h = self.pre(self.encoder(x))

@@ -3,7 +3,6 @@
 Logged besides `spx.training.task`: `temperature`.
 """
 
-import torch
 from torch import Tensor
 
 from spx.errors import ConfigError
@@ -119,14 +118,6 @@ class AttentionEstimator(NodeTask):
         self.network.temperature.fill_(temperature)
         self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
-    @torch.no_grad()
     def attention_scores(self, x: Features, graph: AttentionGraph | GraphShard) -> Tensor:
-        """The scores p of every layer and attention edge at the present temperature, mean over heads: [L, M].
-
-        Of a shard: those of its rows, `x` being their features; all ranks have to call at once.
-        """
-        scores_LM = torch.empty(self.num_layers, graph.num_edges, device=x.device)
-        for layer, weights in enumerate(self.network.attention_weights(x, (graph,))):
-            scores_LM[layer] = weights.mean(-1) if weights.shape[-1] > 1 else weights[:, 0]
-            del weights  # before the next layer makes its own
-        return scores_LM
+        """`GraphTransformer.attention_scores` at the present temperature: [L, M]."""
+        return self.network.attention_scores(x, graph)

@@ -21,6 +21,7 @@ from spx.run_folder import SCORES_FILE, run_folder
 from spx.torch_files import read_checkpoint
 from spx.training.callbacks import best_checkpoint
 from spx.training.estimator import AttentionEstimator
+from spx.training.kept_estimator import keep_estimator
 
 CHUNK_VALUES = 1 << 24  # that rank zero holds at a time of another rank's tensors
 
@@ -30,6 +31,8 @@ class ScoreHandover(Callback):
 
     Does nothing for other models. One forward pass in evaluation mode at the temperature that the checkpoint holds.
     Where the graph is split over devices, rank zero writes what the others send it, a chunk at a time.
+
+    The network lies beside them, in `scores.estimator/`: a graph that has changed since needs scores of its own.
 
     Scores that lie there already are kept, since runs may have been trained by them: others go beside them, into
     `scores-2.safetensors` and so on.
@@ -73,6 +76,7 @@ class ScoreHandover(Callback):
             save_scores(path, AttentionScores(data.graph, scores_LM), header)
         if trainer.is_global_zero:
             path = _only_once(path, wanted)
+            keep_estimator(path, pl_module, data, read_header(path).fingerprint)
         rank_zero_info(f"Attention scores of epoch {checkpoint['epoch'] + 1} handed over: {path}")
 
 

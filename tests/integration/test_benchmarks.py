@@ -13,7 +13,8 @@ from benchmarks import common
 ROOT = Path(__file__).parents[2]
 NAMES = (
     *("sampling", "attention", "estimator", "training", "growth", "batches", "compile", "distributed", "sharding"),
-    *("features", "check", "gpu", "memory", "correction", "explanations", "startup", "ablation", "lazy", "epoch"),
+    *("features", "check", "gpu", "memory", "correction", "explanations", "startup", "hidden", "ablation", "lazy"),
+    "epoch",
 )
 HEADLINES = {
     "sampling": {"speedup_vs_loop", "edges_per_second_per_core", "big_graph_seconds"},

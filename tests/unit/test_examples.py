@@ -7,7 +7,9 @@ import pytest
 
 EXAMPLES = {
     "spx.graph.csr": 1,
+    "spx.fitting": 1,
     "spx.graph.expander": 1,
+    "spx.graph.grown": 1,
     "spx.graph.sampling": 1,
     "spx.nn.functional": 1,
     "spx.analysis.measures": 4,

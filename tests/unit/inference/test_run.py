@@ -178,8 +178,8 @@ def test_what_can_not_be_is_refused_before_the_first_batch(settings: dict, words
         make_run().predict_batches(**settings)
 
 
-def test_another_graph_is_refused(make_run: MakeRun, toy: NodeDataset) -> None:
-    with pytest.raises(ArtifactError, match="other edges"):
+def test_another_graph_needs_the_run_s_files(make_run: MakeRun, toy: NodeDataset) -> None:
+    with pytest.raises(ArtifactError, match="There is no folder run"):
         make_run().predict(Data(x=toy.x, edge_index=toy.edge_index[:, 1:]))
 
 
