@@ -170,6 +170,17 @@ class GraphData(L.LightningDataModule):
             self.schema = schema
             self._forget()
 
+    def only_predict(self, class_names: tuple[str, ...], task: TaskName) -> None:
+        """Read a graph of the user's own whose nodes need neither labels nor a split: labels are known where they are
+        among these names."""
+        self.own = replace(self.own, classes=class_names, task=task)
+        self._forget()
+
+    def use_dataset(self, dataset: NodeDataset) -> None:
+        """Take another dataset than the one that the settings name."""
+        self._forget()
+        self.__dict__["dataset"] = dataset
+
     def leave_unscaled(self) -> None:
         """Take a table's numbers as they are, as networks of older versions did."""
         if self.own.scaling != "none":

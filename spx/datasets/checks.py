@@ -18,19 +18,21 @@ SHOWN_LABELS = 5
 logger = logging.getLogger(__name__)
 
 
-def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "") -> None:
+def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "", judged: bool = True) -> None:
     """Raise DatasetError, naming the dataset and the fault, unless it keeps all promises of its type.
 
     mend  what the reader of the error should do where the files are to blame
     what  how the error names the dataset; "": by its name
+    judged  whether nodes will be judged: else it needs no split
     """
     try:
         _check_shapes(dataset, mend)
         _check_edges(dataset.edge_index, dataset.num_nodes, mend)
         _check_features(dataset.x, mend)
         _check_labels(dataset, mend)
-        _check_split(dataset.split, dataset, mend)
-        _check_metric(dataset)
+        if judged:
+            _check_split(dataset.split, dataset, mend)
+            _check_metric(dataset)
     except DatasetError as error:
         raise DatasetError(f"{what or f'dataset {dataset.name!r}'}: {error}") from None
 

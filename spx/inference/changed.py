@@ -9,7 +9,8 @@ import logging
 import torch
 
 from spx.data import GraphData, ResampledGraphData
-from spx.data.known_nodes import KnownNodes, Match, load_known_nodes, match_nodes
+from spx.data.known_nodes import PARTS, KnownNodes, Match, load_known_nodes, match_nodes
+from spx.datasets import NodeDataset, Split
 from spx.errors import ArtifactError
 from spx.graph.scores import AttentionScores
 from spx.inference.run_files import RunFiles
@@ -19,12 +20,14 @@ from spx.training.kept_estimator import load_estimator
 logger = logging.getLogger(__name__)
 
 
-def follow_changes(files: RunFiles, data: GraphData) -> tuple[KnownNodes, Match]:
+def follow_changes(files: RunFiles, data: GraphData, class_names: tuple[str, ...]) -> tuple[KnownNodes, Match]:
     """Make the data's graph and scores those of a run on the graph as it is now.
 
     Args:
         files: of the run.
-        data: with the changed dataset.
+        data: with the changed dataset. It then has the run's classes, and as its split the nodes that the run had in
+            each part.
+        class_names: of the run.
 
     Returns:
         The nodes that the run was trained on, and where they are now.
@@ -34,6 +37,7 @@ def follow_changes(files: RunFiles, data: GraphData) -> tuple[KnownNodes, Match]
     """
     known = load_known_nodes(files.folder / NODES_FILE)
     match = match_nodes(known, data.dataset)
+    data.use_dataset(_as_judged(data.dataset, known, match, class_names))
     if isinstance(data, ResampledGraphData) and data.sampler != "uniform":
         _score_anew(files, data, match)
     else:
@@ -58,3 +62,19 @@ def _score_anew(files: RunFiles, data: ResampledGraphData, match: Match) -> None
             "trained on."
         )
     data.use_scores(AttentionScores(data.graph, scores_LM))
+
+
+def _as_judged(dataset: NodeDataset, known: KnownNodes, match: Match, class_names: tuple[str, ...]) -> NodeDataset:
+    """With the parts that the nodes had in training, new ones being in none, and the run's numbers of classes."""
+    part = torch.zeros(dataset.num_nodes, dtype=torch.uint8)
+    stayed = match.numbers >= 0
+    part[stayed] = known.part[match.numbers[stayed]]
+    split = Split(*((part == PARTS.index(name)).nonzero().flatten() for name in Split._fields))
+    names = dataset.class_names or tuple(map(str, range(dataset.num_classes)))
+    y = dataset.y
+    if dataset.task == "multiclass" and names != class_names:
+        places = torch.tensor([class_names.index(name) if name in class_names else -1 for name in names] + [-1])
+        y = places[y]  # -1, unlabelled, is the last
+    elif names != class_names:
+        y = torch.zeros(dataset.num_nodes, len(class_names))
+    return dataset._replace(split=split, y=y, num_classes=len(class_names), class_names=class_names)

@@ -1,14 +1,18 @@
 """What a run predicts, as tensors and as a table. B nodes, C classes or labels."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 import torch
 from torch import Tensor
 
+from spx.data.known_nodes import NEW
 from spx.datasets import NodeDataset
 from spx.nn.objectives import THRESHOLD, TaskName
+
+if TYPE_CHECKING:
+    import pandas
 
 SEPARATOR = "|"
 """Between the predicted labels of a node."""
@@ -25,7 +29,8 @@ class Predictions(NamedTuple):
         class_names: of the C classes or labels.
         task: "multiclass" or "multilabel".
         labels: [B] strings, the nodes' own class, or their labels joined with `|`; null where it isn't known.
-        parts: [B] strings, "train", "val" or "test"; null for a node in no part of the split.
+        parts: [B] strings, "train", "val" or "test"; null for a node in no part of the split. Of a graph that changed
+            since: the part that the node had in training, or "new".
     """
 
     nodes: Tensor
@@ -65,6 +70,18 @@ class Predictions(NamedTuple):
                 named = zip(self._distinct_names(), values.T.numpy(), strict=True)
                 columns |= {f"{heading}:{name}": pl.Series(column) for name, column in named}
         return pl.DataFrame(columns)
+
+    def with_new(self, is_new: Tensor) -> "Predictions":
+        """With the part `NEW` for some nodes [B] bool."""
+        parts = pl.select(pl.when(pl.Series(is_new.numpy())).then(pl.lit(NEW)).otherwise(self.parts)).to_series()
+        return self._replace(parts=parts)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """`table()` of pandas, which has to be installed, with pyarrow."""
+        return self.table().to_pandas()
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
     def _distinct_names(self) -> tuple[str, ...]:
         if len(set(self.class_names)) == len(self.class_names):

@@ -1,5 +1,6 @@
 """A run's network and data, built again from its files: known classes only, and data that hasn't changed since."""
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ from spx.graph.scores import read_header
 from spx.inference.changed import follow_changes
 from spx.inference.run_files import RunFiles, find_checkpoint
 from spx.nn.export import NETWORKS, argument_types
+from spx.nn.objectives import TaskName
 from spx.run_folder import NODES_FILE
 from spx.signatures import fits, parameters_of
 from spx.torch_files import read_checkpoint
@@ -102,6 +104,7 @@ def build_data(
     dataset: str | Path | None = None,
     data_dir: str | Path | None = None,
     scores: str | Path | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> RunData:
     """The run's data as they are now. Where the graph is another than the one that it was trained on, a line says what
     changed, and the scores are made anew (`spx.inference.changed`).
@@ -110,6 +113,7 @@ def build_data(
         files: of the run.
         network: of it.
         dataset, data_dir, scores: new places of what was moved, or of a newer graph.
+        names: of the network's classes.
 
     Raises:
         DatasetError: the dataset can't be loaded.
@@ -118,23 +122,25 @@ def build_data(
     """
     data, named_scores = _data_of(files, dataset, data_dir, scores)
     read_as_trained(network.data_state, data)
+    remembers = (files.folder / NODES_FILE).is_file()
+    _load(files, data, names if remembers else None, network.model.task)
     changes = _changes(files, network, data)
     if isinstance(data, ResampledGraphData) and len(data.k) != network.model.num_layers:
         layers = network.model.num_layers
         raise ArtifactError(f"{files.settings_file} gives k = {data.k} for {layers} layers. Run anew.")
-    if changes.parts - VALUES or ("features" in changes.parts and (files.folder / NODES_FILE).is_file()):
+    if changes.parts - VALUES or ("features" in changes.parts and remembers):
         if scores is not None:
             raise ConfigError(
                 f"The data changed since the run {files.folder} was trained: {changes.text}. Scores of the graph as it "
                 "was don't fit; leave them out."
             )
-        if not (files.folder / NODES_FILE).is_file():
+        if not remembers:
             raise ArtifactError(
                 f"The data of the run {files.folder} changed since: {changes.text}. The run has no {NODES_FILE}, by "
                 "which it would know its nodes again: it is of an older version of spx, or of Python without a folder. "
                 "Restore the data as they were (--dataset or --data_dir give another place), or run anew."
             )
-        known, match = follow_changes(files, data)
+        known, match = follow_changes(files, data, names or ())
         logger.warning("The graph changed since the run %s was trained: %s.", files.folder, match.text or changes.text)
         return RunData(data, known, match)
     if changes.parts:
@@ -246,16 +252,28 @@ def _score_file(files: RunFiles, sampler: str, named: Any, given: str | Path | N
     )
 
 
+def _load(files: RunFiles, data: GraphData, names: tuple[str, ...] | None, task: TaskName) -> None:
+    """Load the dataset; where that fails, without the labels and the split that predictions don't need, if the run
+    remembers its nodes (`names` of classes are given)."""
+    try:
+        _ = data.dataset
+        return
+    except DatasetError as error:
+        problem = error
+    if names is not None and is_path(data.source):
+        data.only_predict(names, task)
+        with contextlib.suppress(DatasetError):
+            _ = data.dataset
+            return
+    raise DatasetError(
+        f"The data of the run {files.folder} can't be loaded: {problem}. Were they moved? Give their new place: "
+        "--dataset PATH for a graph of your own, --data_dir PATH for the others."
+    ) from problem
+
+
 def _changes(files: RunFiles, network: Network, data: GraphData) -> Changes:
     """What changed in the data since; nothing that keeps the network from taking them."""
     model, mend = network.model, "(--dataset or --data_dir give another place), or run anew."
-    try:
-        _ = data.dataset
-    except DatasetError as error:
-        raise DatasetError(
-            f"The data of the run {files.folder} can't be loaded: {error}. Were they moved? Give their new place: "
-            "--dataset PATH for a graph of your own, --data_dir PATH for the others."
-        ) from error
     changes = changes_since(network.data_state or {"fingerprint": files.record.get("data_fingerprint")}, data)
     problem = None
     if changes.parts & {"columns", "format"}:

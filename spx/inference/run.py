@@ -75,10 +75,11 @@ def load(
     device = _device(device)
     files = read_run(run_folder, checkpoint)
     network = build_model(files, checkpoint)
-    data, known, match = build_data(files, network, dataset, data_dir, scores)
     num_outputs = network.model.num_outputs
-    names = class_names(files, num_outputs) or (data.dataset.class_names if match is None else None)
-    names = names or tuple(map(str, range(num_outputs)))
+    names = class_names(files, num_outputs)
+    numbers = tuple(map(str, range(num_outputs)))
+    data, known, match = build_data(files, network, dataset, data_dir, scores, names or numbers)
+    names = names or (data.dataset.class_names if match is None else None) or numbers
     return TrainedRun(files.folder, network.model.to(device), data, names, known, match, files.checkpoint or checkpoint)
 
 
@@ -200,7 +201,8 @@ class TrainedRun:
         for passes in self._passes(nodes, x, draws, batch_size):
             step = self._predict(passes)
             for rows in zip(*(tensor.split(batch_size) for tensor in step.values()), strict=True):
-                yield from_step(dict(zip(step, rows, strict=True)), self.data.dataset, self.class_names)
+                found = from_step(dict(zip(step, rows, strict=True)), self.data.dataset, self.class_names)
+                yield found if self.match is None else found.with_new(self.match.numbers[found.nodes] < 0)
 
     @torch.no_grad()
     def _predict(self, passes: Iterator[NodeBatch]) -> dict[str, Tensor]:

@@ -12,7 +12,8 @@ from spx.datasets.own.array_splits import masks_in
 from spx.datasets.own.error_words import did_you_mean, listed, shown
 from spx.datasets.own.foreign_keys import KEYS, house_arrays
 from spx.datasets.own.graph import OwnGraph
-from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, several_labels
+from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, labels_if_known, several_labels
+from spx.datasets.own.settings import OwnSettings
 from spx.errors import DatasetError
 from spx.graph.features import Features, SparseFeatures
 
@@ -49,6 +50,25 @@ def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> Own
         labels,
         _features(arrays["x"], num_nodes) if "x" in arrays else None,
         masks_in(arrays, num_nodes, masks_by_column),
+        _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
+    )
+
+
+def unlabelled_graph(arrays: Arrays, settings: OwnSettings, source: str) -> OwnGraph:
+    """The graph of nodes that are only predicted, whose arrays need no y: what there is of it isn't read.
+
+    Raises DatasetError as `graph_from_arrays`; or nothing says how many nodes there are.
+    """
+    arrays = {key: array for key, array in house_arrays(arrays, source).items() if key in KEYS and array is not None}
+    sized = next((key for key in ("x", "y", "node_ids") if key in arrays), None)
+    if sized is None and "num_nodes" not in arrays:
+        raise DatasetError(_missing("x, y or num_nodes, which say how many nodes there are", "x", arrays))
+    num_nodes = int(arrays["num_nodes"].reshape(-1)[0]) if sized is None else arrays[sized].shape[0]
+    return OwnGraph(
+        _edges(arrays),
+        labels_if_known(None, num_nodes, settings),
+        _features(arrays["x"], num_nodes) if "x" in arrays else None,
+        None,
         _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
     )
 

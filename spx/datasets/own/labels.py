@@ -14,6 +14,8 @@ from spx.errors import DatasetError
 if TYPE_CHECKING:
     import polars
 
+    from spx.datasets.own.settings import OwnSettings
+
 logger = logging.getLogger(__name__)
 
 Names = tuple[str, ...]
@@ -60,6 +62,22 @@ def class_labels(column: "polars.Series", what: str, class_names: Names | None =
     codes = column.replace_strict(known, numbers, default=-1, return_dtype=polars.Int64).fill_null(-1)
     y = torch.from_numpy(codes.to_numpy().copy())
     return Labels(y, y >= 0, class_names or tuple(str(value) for value in found.to_list()))
+
+
+def labels_if_known(column: "polars.Series | None", num_nodes: int, settings: "OwnSettings") -> Labels:
+    """Of nodes that are only predicted: those classes of the column [N] that `settings.classes` names; a node of another
+    class, or of several labels, is unlabelled."""
+    import polars
+
+    names = settings.classes or ()
+    if settings.task == "multilabel":
+        return Labels(torch.zeros(num_nodes, len(names)), torch.zeros(num_nodes, dtype=torch.bool), names)
+    y = torch.full((num_nodes,), -1)
+    if column is not None and column.dtype in (polars.String, polars.Int64):
+        known = polars.Series(names, dtype=polars.String)
+        codes = column.cast(polars.String).replace_strict(known, range(len(names)), default=-1).fill_null(-1)
+        y = torch.from_numpy(codes.cast(polars.Int64).to_numpy().copy())
+    return Labels(y, y >= 0, names)
 
 
 def classes_from_text(column: "polars.Series", what: str) -> "polars.Series":

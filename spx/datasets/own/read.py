@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spx.dataset_names import run_name
 from spx.datasets.checks import check_dataset
-from spx.datasets.own.arrays import graph_from_arrays
+from spx.datasets.own.arrays import graph_from_arrays, unlabelled_graph
 from spx.datasets.own.error_words import one_line
 from spx.datasets.own.geom_gcn import is_geom_gcn, read_geom_gcn
 from spx.datasets.own.graph import OwnGraph, check_ends, default_features, with_reverses
@@ -49,7 +49,7 @@ def read_own(
         raise DatasetError(
             f"{what}: it can't be read ({type(error).__name__}: {one_line(error, 200)}). {_MEND}"
         ) from error
-    check_dataset(dataset, _MEND, what)
+    check_dataset(dataset, _MEND, what, judged=settings.classes is None)
     return dataset
 
 
@@ -57,7 +57,9 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
     if protocol != "public":
         raise DatasetError(f"protocol {protocol!r}: own graphs have one protocol, leave --data.protocol at 'public'")
     graph = _graph(Path(os.path.expanduser(path)), split, settings, schema)
-    labels, num_nodes = classes_or_labels(graph.labels, settings.task, "the labels"), graph.num_nodes
+    labels, num_nodes = graph.labels, graph.num_nodes
+    if settings.classes is None:
+        labels = classes_or_labels(labels, settings.task, "the labels")
     metric = _metric(settings.metric, labels.task, len(labels.class_names))
     check_ends(graph.edge_index, num_nodes)
     edge_index = with_reverses(graph.edge_index, num_nodes) if settings.undirected else graph.edge_index
@@ -90,7 +92,10 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
     for name in ("categorical", "missing", "columns"):
         if getattr(settings, name) != getattr(OwnSettings(), name):
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
-    return graph_from_arrays(arrays(path), masks_by_column=arrays is read_saved, source=str(path))
+    found = arrays(path)
+    if settings.classes is not None:
+        return unlabelled_graph(found, settings, str(path))
+    return graph_from_arrays(found, masks_by_column=arrays is read_saved, source=str(path))
 
 
 def _arrays_in(path: Path) -> Callable[[Path], dict[str, Any]] | None:

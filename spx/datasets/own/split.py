@@ -19,10 +19,12 @@ def choose_split(masks: Split | None, labels: Labels, number: int, settings: Own
     """Split `number` of the files, if they hold splits; else a draw among the labelled nodes, with `number` as seed.
 
     masks  train, validation and test, each [S, N] bool; None: the files hold no split
-    Files without validation nodes get some of their training nodes, drawn with `number` as seed.
+    Where nodes are only predicted (`OwnSettings.classes`) the parts are empty. Files without validation nodes get some of their training nodes, drawn with `number` as seed.
     Raises DatasetError for a number that the files don't hold, a part that is empty, unlabelled nodes in a part that
     the files fix, and shares that are no shares.
     """
+    if settings.classes is not None:
+        return Split(*(torch.zeros(0, dtype=torch.int64) for _ in Split._fields))
     if masks is None:
         return _drawn(labels, number, settings)
     _check_number(masks, number)
@@ -36,6 +38,8 @@ def choose_split(masks: Split | None, labels: Labels, number: int, settings: Own
 
 def split_origin(masks: Split | None, labels: Labels, number: int, settings: OwnSettings) -> str:
     """Where the split of `choose_split` is from, in words."""
+    if settings.classes is not None:
+        return "none: nodes are only predicted"
     train, val, _ = settings.shares
     stratified = settings.stratify and labels.task == "multiclass"
     how = "in each class" if stratified else "over all labelled nodes"

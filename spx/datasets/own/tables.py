@@ -24,6 +24,7 @@ from spx.datasets.own.labels import (
     classes_from_numbers,
     classes_from_text,
     classes_or_labels,
+    labels_if_known,
     several_labels,
 )
 from spx.datasets.own.mapped import mapped_features
@@ -98,10 +99,9 @@ def graph_of(
     ids = node_ids(nodes[roles[ID]], what)  # before: a node may be called NA
     nodes, words = without_missing(nodes, settings.missing)
     several = [name for name in nodes.columns if name.lower().startswith(f"{LABEL}:") and name not in roles.values()]
-    labels = _labels(nodes, several, roles.get(LABEL), what)
-    labels = classes_or_labels(labels, settings.task, f"{what}: the labels")
+    labels = _labels(nodes, several, roles.get(LABEL), what, settings)
     mask_columns = find_masks(name for name in nodes.columns if name not in roles.values())
-    masks = masks_of(nodes, mask_columns, roles.get(SPLIT), what)
+    masks = masks_of(nodes, mask_columns, roles.get(SPLIT), what) if settings.classes is None else None
     split, origin = (choose(masks, labels, number, settings) for choose in (choose_split, split_origin))
     columns = _without_empty(nodes.drop(*roles.values(), *several, *mask_columns), trained, what)
     judged = [name for name in (roles.get(LABEL), *several, roles.get(SPLIT)) if name in words]
@@ -230,8 +230,18 @@ def _is_index(column: "polars.Series", whole: bool = False) -> bool:
     return bool(numbers.null_count() == 0 and (numbers == numbers.floor()).all() and numbers.is_unique().all())
 
 
-def _labels(nodes: "polars.DataFrame", several: list[str], name: str | None, file_name: str) -> Labels:
+def _labels(
+    nodes: "polars.DataFrame", several: list[str], name: str | None, file_name: str, settings: OwnSettings
+) -> Labels:
     """Of the column of that name, or of several labels."""
+    if settings.classes is not None:
+        column = None if name is None else _classes(nodes[name], f"{file_name}: column {name!r}")
+        return labels_if_known(column, nodes.height, settings)
+    labels = _all_labels(nodes, several, name, file_name)
+    return classes_or_labels(labels, settings.task, f"{file_name}: the labels")
+
+
+def _all_labels(nodes: "polars.DataFrame", several: list[str], name: str | None, file_name: str) -> Labels:
     if several and name is not None:
         raise DatasetError(f"{file_name} has both the column {name!r} and {listed(several)}: keep one kind")
     if several:
