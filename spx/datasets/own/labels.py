@@ -65,8 +65,10 @@ def class_labels(column: "polars.Series", what: str, class_names: Names | None =
 
 
 def labels_if_known(column: "polars.Series | None", num_nodes: int, settings: "OwnSettings") -> Labels:
-    """Of nodes that are only predicted: those classes of the column [N] that `settings.classes` names; a node of another
-    class, or of several labels, is unlabelled."""
+    """Of nodes that are only predicted: those classes of the column [N] that `settings.classes` names.
+
+    A node of another class, or of several labels, is unlabelled.
+    """
     import polars
 
     names = settings.classes or ()

@@ -19,7 +19,8 @@ def choose_split(masks: Split | None, labels: Labels, number: int, settings: Own
     """Split `number` of the files, if they hold splits; else a draw among the labelled nodes, with `number` as seed.
 
     masks  train, validation and test, each [S, N] bool; None: the files hold no split
-    Where nodes are only predicted (`OwnSettings.classes`) the parts are empty. Files without validation nodes get some of their training nodes, drawn with `number` as seed.
+    Where nodes are only predicted (`OwnSettings.classes`) the parts are empty. Files without validation nodes get some
+    of their training nodes, drawn with `number` as seed.
     Raises DatasetError for a number that the files don't hold, a part that is empty, unlabelled nodes in a part that
     the files fix, and shares that are no shares.
     """
