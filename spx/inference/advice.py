@@ -46,7 +46,7 @@ def advise_main(argv: Sequence[str] | None = None) -> None:
     from spx.inference.run_files import read_run
 
     files = read_run(given.run_folder)
-    record = files.record
+    record = {"name": files.folder.parent.name, **files.record}
     if record.get("test") is None:
         raise ArtifactError(f"The run {files.folder} holds no test figure. Fit it with --then_test true.")
     network = build_model(files)
@@ -57,7 +57,7 @@ def advise_main(argv: Sequence[str] | None = None) -> None:
     found = Baselines(
         majority_value(data.dataset, metric),
         features_value(data.dataset, metric, balanced),
-        gcn_value(files.folder.parent.parent, record),
+        None if record["name"] == GCN else gcn_value(files.folder.parent.parent, record),
     )
     print_advice(record, found, what_next(record, found, balanced, data.source, kept_settings(files.config)), console)
 
@@ -134,7 +134,9 @@ def what_next(record: dict[str, Any], found: Baselines, balanced: bool, source: 
     make = command.startswith("make")
 
     def again(**options: str) -> str:
-        options["extra"] = " ".join(filter(None, (kept, options.get("extra"))))
+        extra = options.get("extra", "")
+        weights = "--model.class_weights balanced" if balanced and "class_weights" not in extra else ""
+        options["extra"] = " ".join(filter(None, (kept, weights, extra)))
         words = [
             f"{name.upper()}={shlex.quote(text)}" if make else f"--{name}={shlex.quote(text)}"
             for name, text in options.items()
@@ -173,9 +175,10 @@ def what_next(record: dict[str, Any], found: Baselines, balanced: bool, source: 
             f"Probabilities are off by {error:.2f} in the mean (expected calibration error): "
             f"{again(extra_wide='--calibrate true')}"
         )
-    if found.gcn is None:
+    without_gcn = found.gcn is None and record["name"] != GCN
+    if without_gcn:
         lines.append(f"There is no GCN to compare with yet: {again(config=GCN)}")
-    if len(lines) == (found.gcn is None):
+    if len(lines) == without_gcn:
         lines.insert(0, f"{metric} {value:.4f} is above all baselines here. For more accuracy: {again(config='plus')}")
     return lines
 

@@ -89,6 +89,12 @@ def test_the_first_line_names_the_figure_and_the_setting(
     assert any("There is no GCN" in line for line in lines) == (found[2] is None)
 
 
+def test_class_weights_are_kept_and_a_gcn_is_not_compared_with_itself() -> None:
+    lines = what_next(RECORD | {"name": "gcn"}, Baselines(0.5, 0.6, None), True, "cora")
+    assert len(lines) == 1
+    assert lines[0].endswith("spx study cora --config=plus --extra='--model.class_weights balanced'")
+
+
 def test_settings_by_which_the_graph_was_read_are_kept() -> None:
     given = {
         "dataset": "g",
