@@ -2,8 +2,8 @@
 
 `spx fit` with the wide configuration of minesweeper-sim, one thread a process, as it is and at the last commit before,
 by turns. The network is forward, backward, optimiser and validation; what is beside them is the rest of the time from
-one epoch's start to the next one's. Once by the wall clock, and once by the CPU time of the thread that trains, which
-other processes of a busy machine don't change; a draw in a thread of its own is on another core then.
+one epoch's start to the next one's: by the CPU time of the thread that trains, which other processes of a busy machine
+don't change. A draw in a thread of its own is on another core then.
 """
 
 import json
@@ -24,7 +24,6 @@ from benchmarks.startup import ROOT, checkout
 BEFORE = "5bd0258"
 DATASET = "minesweeper-sim"
 FIRST = 5  # epochs that are left out: kernels are compiled and every one is the best
-CLOCKS = {"wall": "perf_counter", "CPU, training thread": "thread_time"}
 PARTS = {
     "forward and backward": r".*\.(training_step|backward)",
     "optimiser": r".*\.optimizer_step",  # all of the step; without the above below
@@ -43,22 +42,21 @@ def fit(epochs: int, kind: str, folder: str, *more: str) -> list[str]:
 
 
 def measure(case: dict[str, Any]) -> dict[str, float]:
-    """Milliseconds an epoch, in this process, by the clock `time.<clock>`."""
+    """Milliseconds of CPU an epoch, of this process' thread."""
     from lightning.pytorch.profilers import SimpleProfiler
 
     from spx.cli import SpxCLI
     from spx.training.callbacks import checkpoint
 
-    clock = getattr(time, case["clock"])
-    checkpoint.time = SimpleNamespace(monotonic=clock)  # by which it is 2 s since the last was written
+    checkpoint.time = SimpleNamespace(monotonic=time.thread_time)  # by which it is 2 s since the last was written
     calls: dict[str, list[tuple[float, float]]] = {}
 
     def start(_: SimpleProfiler, action_name: str) -> None:
-        calls.setdefault(action_name, []).append((clock(), 0.0))
+        calls.setdefault(action_name, []).append((time.thread_time(), 0.0))
 
     def stop(_: SimpleProfiler, action_name: str) -> None:
         started, _ = calls[action_name][-1]
-        calls[action_name][-1] = (started, clock() - started)
+        calls[action_name][-1] = (started, time.thread_time() - started)
 
     SimpleProfiler.start, SimpleProfiler.stop, SimpleProfiler.describe = start, stop, lambda _: None
     SpxCLI(args=case["command"])
@@ -78,10 +76,10 @@ def measure(case: dict[str, Any]) -> dict[str, float]:
     return {"epoch": epoch, **figures, "beside the network": (epoch - network) / epoch}
 
 
-def in_tree(tree: Path, clock: str, command: list[str]) -> dict[str, float]:
+def in_tree(tree: Path, command: list[str]) -> dict[str, float]:
     """The same in a process that imports `spx` from a checkout."""
     variables = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, __file__, "--case", json.dumps({"clock": clock, "command": command})]
+    words = [sys.executable, __file__, "--case", json.dumps({"command": command})]
     done = subprocess.run(words, cwd=tree, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
@@ -93,30 +91,24 @@ def main() -> None:
     if options.case:
         print(json.dumps(measure(json.loads(options.case))))
         return
-    epochs, repeats = (8, 1) if options.small else (30, 1)
-    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    epochs, repeats = (8, 1) if options.small else (20, 1)
+    found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as name, checkout(Path(name, "before"), not options.small, BEFORE) as before:
-        in_tree(ROOT, "perf_counter", fit(FIRST + 3, "estimator", name))
+        in_tree(ROOT, fit(FIRST + 2, "estimator", name))
         scores = f"{name}/{DATASET}/estimator/version_0/scores.safetensors"
         trees = {"now": ROOT} if before is None else {f"at {BEFORE}": before, "now": ROOT}
         for _ in range(repeats):
-            for what, clock in CLOCKS.items():
-                for label, tree in trees.items():
-                    figures = in_tree(tree, clock, fit(epochs, "wide", name, "--data.scores", scores))
-                    found.setdefault((label, what), []).append(figures)
-                    print(label, what, figures, flush=True)
+            for label, tree in trees.items():
+                found.setdefault(label, []).append(in_tree(tree, fit(epochs, "wide", name, "--data.scores", scores)))
+                print(label, found[label][-1], flush=True)
     rows = [
-        {"spx": label, "ms by": what}
-        | {column: statistics.median(each[column] for each in values) for column in values[0]}
-        for (label, what), values in found.items()
+        {"spx": label} | {column: statistics.median(each[column] for each in values) for column in values[0]}
+        for label, values in found.items()
     ]
-    by = {(row["spx"], row["ms by"]): row for row in rows}
-    headline = {f"beside_the_network_{CLOCKS[what]}": by["now", what]["beside the network"] for what in CLOCKS}
-    if len(trees) > 1:
-        then = f"at {BEFORE}"
-        headline |= {f"before_{CLOCKS[what]}": by[then, what]["beside the network"] for what in CLOCKS}
-        for what, clock in CLOCKS.items():
-            headline[f"epoch_vs_before_{clock}"] = by["now", what]["epoch"] / by[then, what]["epoch"]
+    headline = {"beside_the_network": rows[-1]["beside the network"]}
+    if len(rows) > 1:
+        headline["beside_the_network_before"] = rows[0]["beside the network"]
+        headline["epoch_vs_before"] = rows[1]["epoch"] / rows[0]["epoch"]
     report("epoch", rows, headline, options.small)
 
 

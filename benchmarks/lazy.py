@@ -133,9 +133,9 @@ def compare(name: str, make: Callable[[], Callable[[], Any]], repeats: int) -> l
 
 
 def main() -> None:
-    options = arguments(__doc__, large="2.4M nodes and 160M attention edges: 8 GB of memory, half an hour")
-    small, repeats = options.small, 1 if options.small else 3
-    bench = Bench(100_000 if small else 2_400_000 if options.large else 300_000)
+    options = arguments(__doc__, large="2.4M nodes and 160M attention edges: 8 GB of memory, three turns")
+    small, repeats = options.small, 3 if options.large else 1
+    bench = Bench(100_000 if small else 2_400_000 if options.large else 200_000)
     compare("warm-up", Bench(2000).predict(10), 1)  # kernels are loaded
     rows = []
     for count in (1, 100, 10_000):
