@@ -27,6 +27,12 @@ def test_same_splits_are_those_of_the_table():
         ("photo", "wide", "public", [0], None),
         ("minesweeper-sim", "wide", "public", [0], None),
         ("actor", "mine", "paper", [0], None),
+        ("minesweeper", "gnn", "public", [0, 1], 97.86),
+        ("minesweeper", "polynormer", "public", [0, 1], 97.46),
+        ("photo", "gnn", "paper", [0], None),
+        ("photo", "sgformer", "paper", [0], 95.58),
+        ("actor", "sgformer", "public", [0], None),
+        ("actor", "mlp", "paper", [0], None),
     ],
 )
 def test_figure_beside_a_study(dataset, config, protocol, splits, mean):
