@@ -34,7 +34,7 @@ from spx.training.remembering import RememberGraph
 from spx.training.resuming import RunLock, WholeFileIO
 from spx.training.saved_config import SavedConfig
 from spx.training.task import FROM_DATA
-from spx.training.trainer_checks import check_monitors, check_trainer
+from spx.training.trainer_checks import as_list, check_monitors, check_trainer, holds, refuse_doubles
 
 TRAINER_DEFAULTS = {
     "max_epochs": 100,
@@ -45,6 +45,16 @@ TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the DataModules split the nodes over devices
     "enable_model_summary": False,
 }
+
+
+OWN_CALLBACKS = {
+    BestCheckpoint: "checkpoint",
+    ScoreHandover: "handover",
+    AttentionMonitor: "attention",
+    CompiledLayers: "compile",
+    PredictionWriter: "predictions",
+}
+"""What every run has, and the option that sets it."""
 
 
 class OneLineParser(OneLineErrors, LightningArgumentParser):
@@ -157,7 +167,7 @@ class SpxCLI(LightningCLI):
                     "best.ckpt."
                 )
             return
-        stored = read_hyper_parameters(path)
+        stored = dict(read_checkpoint(path)["hyper_parameters"])
         given = settings.model.get("init_args", {})
         conflicts = [
             f"{name} is {given[name]} here and {value} there"
@@ -216,7 +226,7 @@ class SpxCLI(LightningCLI):
     def _keep_inside(self, folder: Path) -> None:
         """Let loggers write below the run's folder, whatever its configuration says, which someone else may have
         written."""
-        for logger in _as_list(self.settings.trainer.logger):
+        for logger in as_list(self.settings.trainer.logger):
             arguments = logger.get("init_args", {}) if isinstance(logger, Namespace) else {}
             for name in FOLDERS:
                 place = arguments.get(name)
@@ -247,8 +257,8 @@ class SpxCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Lay down the run's folder before any long work, and add the callbacks of every run."""
         settings, given = self.settings, self._get(self.config_init, "trainer")
-        folder, added = self._claim_folder(), _as_list(given.callbacks)
-        refuse_doubles(added)
+        folder, added = self._claim_folder(), as_list(given.callbacks)
+        refuse_doubles(added, OWN_CALLBACKS)
         check_monitors([*added, self._get(self.config_init, "checkpoint")], self.model, settings.trainer)
         if folder is not None and settings.trainer.logger in (None, True):
             name, version = f"{folder.parents[1].name}/{folder.parent.name}", int(folder.name.split("_")[1])
@@ -257,13 +267,13 @@ class SpxCLI(LightningCLI):
             kwargs["default_root_dir"] = str(folder)  # for what Lightning and its callbacks leave by themselves
         files = [str(path) for path in settings.get("config") or []]
         callbacks: list[Callback] = [RunLock(folder), RunRecord(settings.name, files), RememberGraph()]
-        if given.enable_progress_bar is not False and not _holds(added, ProgressBar):
+        if given.enable_progress_bar is not False and not holds(added, ProgressBar):
             callbacks.append(EpochProgress())
-        if settings.trainer.logger not in (False, []) and not _holds(added, LearningRateMonitor):
+        if settings.trainer.logger not in (False, []) and not holds(added, LearningRateMonitor):
             callbacks.append(LearningRateMonitor("epoch"))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
-        plugins = _as_list(given.plugins)
-        kwargs["plugins"] = plugins if _holds(plugins, CheckpointIO) else [WholeFileIO(), *plugins]
+        plugins = as_list(given.plugins)
+        kwargs["plugins"] = plugins if holds(plugins, CheckpointIO) else [WholeFileIO(), *plugins]
         return super().instantiate_trainer(**kwargs)
 
     @rank_zero_only
@@ -280,40 +290,6 @@ class SpxCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
 
 
-def refuse_doubles(callbacks: list[Callback]) -> None:
-    """Refuse callbacks that every run has anyway.
-
-    Raises:
-        ConfigError: one of them, with the option that sets it.
-    """
-    own = {BestCheckpoint: "checkpoint", ScoreHandover: "handover", AttentionMonitor: "attention"}
-    own |= {CompiledLayers: "compile", PredictionWriter: "predictions"}
-    for kind, option in own.items():
-        if _holds(callbacks, kind):
-            raise ConfigError(
-                f"Each run has a {kind.__name__} already, so trainer.callbacks can't add one. Set it with --{option}.*."
-            )
-
-
-def _holds(values: list[Any], kind: type) -> bool:
-    return any(isinstance(value, kind) for value in values)
-
-
 def _whole_number(seed: bool | int) -> int:
     """The seed of the data; `true` is drawn later on, and `false` leaves only the network without a seed."""
     return 0 if isinstance(seed, bool) else seed
-
-
-def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def read_hyper_parameters(path: str) -> dict[str, Any]:
-    """Hyper-parameters in a checkpoint.
-
-    Raises:
-        ArtifactError: as `spx.torch_files.read_checkpoint`.
-    """
-    return dict(read_checkpoint(path)["hyper_parameters"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spx.datasets.own.given import filed_graph
+from spx.data.given_graph import filed_graph
 from spx.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spx.errors import ConfigError
-from spx.files import reason
+from spx.errors import ArtifactError, ConfigError
+from spx.files import read_json, reason
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -47,6 +47,18 @@ def own_run_folder(trainer: "Trainer") -> Path | None:
     """The folder that the command line gave to the run on this rank; None from Python. Ranks may differ."""
     folders = (getattr(callback, "run_folder", None) for callback in trainer.callbacks)
     return next((folder for folder in folders if folder is not None), None)
+
+
+def recorded_schema(folder: str | Path) -> dict[str, Any] | None:
+    """How the run read the columns of its table; None: it had none.
+
+    Raises:
+        ArtifactError: it isn't finished.
+    """
+    record = read_json(Path(folder) / RECORD_FILE)
+    if not isinstance(record, dict):
+        raise ArtifactError(f"There is no finished run {folder}: it has no {RECORD_FILE}. Give another.")
+    return record.get("schema")
 
 
 def claim_version(folder: str | Path) -> Path:

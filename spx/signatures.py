@@ -80,3 +80,12 @@ def is_default(value: Any, default: Any) -> bool:
     if isinstance(value, str) and not isinstance(default, str):
         default = str(default)  # of a device, say
     return type(value) is type(default) and value == default
+
+
+def plain_value(value: Any) -> Any:
+    """The setting as checkpoints may hold it, which are read without unpickling objects."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [plain_value(each) for each in value]
+    return str(value) if isinstance(value, Path) else value

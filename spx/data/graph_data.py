@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
@@ -23,12 +22,12 @@ from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import FeatureForm
 from spx.datasets.types import Metric as MetricName
 from spx.datasets.types import Task as TaskName
-from spx.errors import ArtifactError, ConfigError
-from spx.files import read_json
+from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import EXPANDER_DEGREE, ExpanderKind, build_expander
 from spx.graph.grown import grown_expander
-from spx.run_folder import RECORD_FILE
+from spx.run_folder import recorded_schema
+from spx.signatures import plain_value
 
 
 class GraphData(L.LightningDataModule):
@@ -107,7 +106,7 @@ class GraphData(L.LightningDataModule):
         dataset = os.fspath(dataset)
         self.save_hyperparameters(logger=False)  # into each checkpoint, those of subclasses too
         for name, value in self.hparams.items():
-            self.hparams[name] = _plain(value)
+            self.hparams[name] = plain_value(value)
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         words = DEFAULT_MISSING if missing is None else tuple(missing)
@@ -131,7 +130,7 @@ class GraphData(L.LightningDataModule):
     @property
     def method_settings(self) -> dict[str, Any]:
         """Those of `METHOD_SETTINGS`, as plain values."""
-        return {name: _plain(getattr(self, name)) for name in self.METHOD_SETTINGS}
+        return {name: plain_value(getattr(self, name)) for name in self.METHOD_SETTINGS}
 
     def setup(self, stage: str) -> None:
         """Note what the data are before any work starts, and say what the split is."""
@@ -157,7 +156,7 @@ class GraphData(L.LightningDataModule):
     @cached_property
     def dataset(self) -> NodeDataset:
         """The loaded dataset; the columns of its table as `use_schema` gave them, or found out."""
-        schema = self.schema if self.columns_of is None or self.schema is not None else _columns_of(self.columns_of)
+        schema = self.schema if self.columns_of is None or self.schema is not None else recorded_schema(self.columns_of)
         dataset = load_dataset(self.source, self.data_dir, self.protocol, self.split, self.own, schema, self.features)
         if self.hidden:
             dataset = without_nodes(dataset, hidden_nodes(dataset.num_nodes, self.hidden, self.split))
@@ -177,7 +176,6 @@ class GraphData(L.LightningDataModule):
         self._forget()
 
     def use_dataset(self, dataset: NodeDataset) -> None:
-        """Take another dataset than the one that the settings name."""
         self._forget()
         self.__dict__["dataset"] = dataset
 
@@ -300,20 +298,3 @@ class GraphData(L.LightningDataModule):
                 f"{type(self).__name__} splits the nodes over devices itself. Set use_distributed_sampler=False in the "
                 "Trainer; spx fit does so."
             )
-
-
-def _columns_of(run: str) -> dict[str, Any] | None:
-    """How a run read the columns of its table. Raises ArtifactError where there is no finished run."""
-    record = read_json(Path(run) / RECORD_FILE)
-    if not isinstance(record, dict):
-        raise ArtifactError(f"There is no finished run {run}: it has no {RECORD_FILE}. Give another.")
-    return record.get("schema")
-
-
-def _plain(value: Any) -> Any:
-    """The setting as checkpoints may hold it, which are read without unpickling objects."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, Path) else value

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.core_nodes import CoreNodeBatches
+from spx.data.given_graph import filed_graph
 from spx.data.known_nodes import KnownNodes, Match
-from spx.datasets.own.given import filed_graph
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE

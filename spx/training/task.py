@@ -42,8 +42,7 @@ FROM_DATA = ("num_features", "num_outputs", "task", "metric")
 """Hyper-parameters that the data decide."""
 ScheduleName = Literal["cosine", "constant"]
 DROPOUT_STREAM = -2
-"""Number of the random stream of rank 0's dropout, in place of a layer's (`spx.graph.sampling.draw_seed`); later ranks
-count down."""
+"""Of rank 0's dropout, in place of a layer's number (`spx.graph.sampling.draw_seed`); later ranks count down."""
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 """Of the Trainer. The weights keep at least float32: sums and statistics in less lose most of their digits."""
 
@@ -51,8 +50,7 @@ PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 def learning_rate_factor(
     epoch: int, warmup_epochs: int, max_epochs: int | None, schedule: ScheduleName = "cosine"
 ) -> float:
-    """Linear warm-up to 1 over the first epochs, then half a cosine to 0 at the last; or constant, as without a last
-    epoch."""
+    """Linear warm-up to 1, then half a cosine to 0 at the last epoch; or constant, as without a last epoch."""
     if epoch < warmup_epochs:
         return (epoch + 1) / (warmup_epochs + 1)
     if schedule == "constant" or not max_epochs or max_epochs < 0:

@@ -1,5 +1,6 @@
 """What of Lightning's settings and callbacks no run can take, told before the fit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -81,3 +82,30 @@ def check_monitors(callbacks: list[Callback], model: NodeTask, settings: Any) ->
                 f"{name} watches '{monitor}', but no epoch is validated: limit_val_batches is "
                 f"{settings.limit_val_batches}, check_val_every_n_epoch {settings.check_val_every_n_epoch}."
             )
+
+
+def refuse_doubles(callbacks: list[Callback], own: Mapping[type[Callback], str]) -> None:
+    """Refuse callbacks that every run has anyway.
+
+    Args:
+        callbacks: that a user adds.
+        own: what every run has, and the option that sets it.
+
+    Raises:
+        ConfigError: one of them, with the option that sets it.
+    """
+    for kind, option in own.items():
+        if holds(callbacks, kind):
+            raise ConfigError(
+                f"Each run has a {kind.__name__} already, so trainer.callbacks can't add one. Set it with --{option}.*."
+            )
+
+
+def holds(values: list[Any], kind: type) -> bool:
+    return any(isinstance(value, kind) for value in values)
+
+
+def as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -14,7 +14,7 @@ import yaml
 from mutation import budget, mutated
 
 import spx
-from spx.cli import FROM_DATA, read_hyper_parameters
+from spx.cli import FROM_DATA
 from spx.data import AugmentedGraphData, ResampledGraphData
 from spx.data.handover import load_matching_scores
 from spx.datasets.cache import raw_stamp, read_cache, write_cache
@@ -25,6 +25,7 @@ from spx.graph.scores import load_scores, read_header
 from spx.nn.export import NetworkConfig, load_network, network_arguments, save_network
 from spx.nn.network import GraphTransformer
 from spx.nn.settings import TransformerSettings
+from spx.torch_files import read_checkpoint
 from spx.training import Spexphormer
 from spx.training.resuming import WholeFileIO
 
@@ -97,7 +98,7 @@ def test_checkpoints(count: int, tmp_path: Path) -> None:
     WholeFileIO().save_checkpoint({"state_dict": state, "hyper_parameters": {"width": 8, "norm": "batch"}}, whole)
 
     def read(path: Path) -> None:
-        assert all(isinstance(name, str) for name in read_hyper_parameters(str(path)))
+        assert all(isinstance(name, str) for name in read_checkpoint(str(path))["hyper_parameters"])
 
     assert read_mutants(whole, read, count, tmp_path) > count / 4
 

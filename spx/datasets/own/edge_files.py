@@ -97,7 +97,7 @@ def _of_matrix(file: Path, ids: "polars.Series") -> Tensor:
     if rows != columns or rows != len(ids):
         raise DatasetError(
             f"{file.name} is of {rows} x {columns} nodes, but the table beside it has {len(ids)} rows: give a row for "
-            "each"
+            "each node"
         )
     if len(edges) and not 0 <= edges.min() <= edges.max() < rows:
         raise DatasetError(f"{file.name} names node {edges.max() + 1}, but numbers its nodes from 1 to {rows}")

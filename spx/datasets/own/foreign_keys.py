@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spx.datasets.own.error_words import listed
-from spx.datasets.own.sparse import PARTS, csr_of, edges_of
+from spx.datasets.own.sparse import PARTS, csr_of, dense, edges_of
 from spx.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def house_arrays(arrays: Mapping[str, Any], source: str) -> dict[str, np.ndarray
         found["edges"] = edges_of(found.pop("adj"), "the adjacency matrix", source)
     if taken.get("node_features") and found.get("edges") is not None:
         _say_if_listed_once(found["edges"], source)
-    return found
+    return {key: array if key == "x" or key not in KEYS else dense(array, key) for key, array in found.items()}
 
 
 def _tell_apart(names: np.ndarray) -> bool:

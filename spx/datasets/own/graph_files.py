@@ -1,6 +1,7 @@
 """GraphML, GEXF and GML, by networkx: the nodes' attributes are columns of a table. N nodes, E edges."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -35,7 +36,9 @@ def read_graph_file(file: Path) -> "tuple[polars.DataFrame, Tensor]":
     networkx = extra("networkx", kind)
     read: dict[str, Callable[[Any, Path], networkx.Graph]] = {"GraphML": _graphml, "GEXF": _gexf, "GML": _gml}
     try:
-        graph = read[kind](networkx, file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of attributes without a kind, which are text
+            graph = read[kind](networkx, file)
     except (DatasetError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file makes the parsers raise

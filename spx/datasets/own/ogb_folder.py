@@ -12,7 +12,7 @@ from spx.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 EDGES = "raw/edge.csv.gz"
-_PARTS = ("train", "valid", "test")
+_PARTS = {"train": "train_mask", "valid": "val_mask", "test": "test_mask"}
 
 
 def is_ogb(folder: Path) -> bool:
@@ -47,14 +47,14 @@ def _splits(folder: Path, num_nodes: int) -> dict[str, np.ndarray]:
     found = sorted(place for place in folder.glob("split/*") if place.is_dir())
     if len(found) > 1:
         logger.warning("%s: --data.split numbers its splits %s", folder, listed(place.name for place in found))
-    masks = {f"{part}_mask": np.zeros((len(found), num_nodes), dtype=bool) for part in _PARTS} if found else {}
+    masks = {name: np.zeros((len(found), num_nodes), dtype=bool) for name in _PARTS.values()} if found else {}
     for number, place in enumerate(found):
-        for part in _PARTS:
+        for part, mask in _PARTS.items():
             name = f"split/{place.name}/{part}.csv.gz"
             nodes = _numbers(folder, name, np.int64).flatten()
             if nodes.size and not 0 <= nodes.min() <= nodes.max() < num_nodes:
                 raise DatasetError(f"{name} names nodes up to {nodes.max()}, but the graph has {num_nodes}")
-            masks[f"{part}_mask"][number, nodes] = True
+            masks[mask][number, nodes] = True
     return masks
 
 

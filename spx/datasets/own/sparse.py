@@ -82,6 +82,25 @@ def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:
     return np.stack([entries.row[there], entries.col[there]], axis=1).astype(np.int64)
 
 
+def dense(matrix: Any, what: str) -> np.ndarray:
+    """A sparse matrix as a dense array; a dense one as it is. Of labels: features stay sparse.
+
+    Raises DatasetError where the array would take more than half of the machine's memory.
+    """
+    from scipy.sparse import issparse
+
+    if not issparse(matrix):
+        return matrix
+    needed, memory = 8.0 * math.prod(matrix.shape), memory_bytes()
+    if needed > memory / 2:
+        rows, columns = matrix.shape
+        raise DatasetError(
+            f"{what} is a sparse matrix of {rows} x {columns}, which as it is used takes {needed / 1e9:.1f} GB, more than "
+            f"half of this machine's {memory / 1e9:.1f} GB: keep fewer columns"
+        )
+    return matrix.toarray()
+
+
 def memory_bytes() -> float:
     """Of the machine; infinity where it can't be told."""
     try:

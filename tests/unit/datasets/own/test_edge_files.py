@@ -136,18 +136,16 @@ def test_a_changed_table_or_list_is_seen(folder: Path) -> None:
         assert file_stamps(str(path)) != before
 
 
-def test_an_entry_of_zero_is_no_edge(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_entry_of_zero_is_no_edge(folder: Path, refused: Callable, caplog: pytest.LogCaptureFixture) -> None:
     lines = [f"{source + 1} {target + 1} {place}" for place, (source, target) in enumerate(EDGES.tolist())]
-    (folder / "a.mtx").write_text(
-        "\n".join(["%%MatrixMarket matrix coordinate real general", "% by hand", "30 30 60", *lines])
-    )
+    head = ["%%MatrixMarket matrix coordinate real general", "% by hand", "30 30 60"]
+    text = "\n".join([*head, *lines])
+    (folder / "a.mtx").write_text(text)
     assert edges_in(folder / "a.mtx") == sorted(EDGES.tolist()[1:])
     assert "the values of its entries (weights) are not used" in caplog.text
-    text = (folder / "a.mtx").read_text()
     for old, new, message in (
         ("1 2 0", "1 31 0", "names node 31"),
-        ("matrix coord", "vector coord", "its first line must be"),
+        ("matrix co", "vector co", "its first line must be"),
     ):
         (folder / "a.mtx").write_text(text.replace(old, new))
-        with pytest.raises(Exception, match=message):
-            read(str(folder / "a.mtx"))
+        refused(str(folder / "a.mtx"), message)

@@ -95,7 +95,8 @@ def test_sparse_parts(tmp_path: Path, mark: str, adj: str, attr: str) -> None:
     parts = {**csr_parts(adj, adjacency(), mark), **csr_parts(attr, X, mark)}
     dataset = read(save(tmp_path, node_label=Y, **parts))
     assert sorted(dataset.edge_index.t().tolist()) == sorted(EDGES.tolist())
-    assert torch.equal(dataset.x, torch.from_numpy(X).float())
+    x = dataset.x.to_dense() if isinstance(dataset.x, SparseFeatures) else dataset.x
+    assert torch.equal(x, torch.from_numpy(X).float())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_sparse_parts(tmp_path: Path, mark: str, adj: str, attr: str) -> None:
         ("indices", np.full(int((X != 0).sum()), -1), "attr is no CSR matrix"),
         ("indptr", np.arange(31) * 1000, "attr is no CSR matrix"),
         ("indptr", np.append(np.arange(30) * 2, 0), "attr is no CSR matrix: its parts don't fit"),
-        ("indptr", np.append(np.arange(30) * 2, 2**64 - 1).astype(np.uint64), "attr is no CSR matrix"),
+        ("indptr", np.append(np.arange(30, dtype=np.uint64) * 2, np.uint64(2**64 - 1)), "attr is no CSR matrix"),
         ("data", np.ones(3, dtype=np.float16), "attr is no CSR matrix"),
         ("data", np.array(["a"]), "attr is no CSR matrix of numbers"),
     ],
@@ -161,6 +162,13 @@ def test_sparse_features_stay_sparse(tmp_path: Path) -> None:
     x = read(save(tmp_path, y=Y, edges=EDGES, **csr_parts("attr", wide))).x
     assert isinstance(x, SparseFeatures)
     assert np.array_equal(x.to_dense().numpy(), wide)
+
+
+def test_sparse_labels_have_a_bound(tmp_path: Path, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = np.stack([Y == 0, Y > 0], axis=1).astype(float)
+    path = save(tmp_path, edges=EDGES, **csr_parts("labels", several))
+    monkeypatch.setattr("spx.datasets.own.sparse.memory_bytes", lambda: 2 * 8 * 2 * NUM_NODES - 1)
+    refused(path, "y is a sparse matrix of 30 x 2", "keep fewer columns")
 
 
 def test_names_of_parts_in_dictionaries_of_splits(tmp_path: Path) -> None:
