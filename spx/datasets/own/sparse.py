@@ -95,8 +95,8 @@ def dense(matrix: Any, what: str) -> np.ndarray:
     if needed > memory / 2:
         rows, columns = matrix.shape
         raise DatasetError(
-            f"{what} is a sparse matrix of {rows} x {columns}, which as it is used takes {needed / 1e9:.1f} GB, more than "
-            f"half of this machine's {memory / 1e9:.1f} GB: keep fewer columns"
+            f"{what} is a sparse matrix of {rows} x {columns}, which as it is used takes {needed / 1e9:.1f} GB, more "
+            f"than half of this machine's {memory / 1e9:.1f} GB: keep fewer columns"
         )
     return matrix.toarray()
 
