@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
@@ -25,6 +26,7 @@ from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.explaining import explain
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
+from spx.inference.recorded import facts, recorded_figures
 from spx.inference.run_files import read_run
 from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
 from spx.nn.norms import GraphNorm
@@ -104,6 +106,23 @@ class TrainedRun:
     known: KnownNodes | None = None
     match: Match | None = None
     checkpoint: str | Path = "best"
+
+    def test(self) -> pl.DataFrame:
+        """The figures of the run's test, as `run.json` has them: `figure` and `value`.
+
+        Raises:
+            ArtifactError: the run wasn't tested.
+            ConfigError: the graph is another than the one that was tested.
+        """
+        if self.match is not None:
+            raise ConfigError(
+                "The graph changed since the run was tested, and nodes that it was trained on may be among those that "
+                "would be judged. Ask the run on its own graph: spx.load(folder).test()."
+            )
+        return recorded_figures(self.folder)
+
+    def _repr_html_(self) -> str:
+        return facts(self.folder)._repr_html_()
 
     def on(self, nodes: Any, edges: Any = None) -> "TrainedRun":
         """The run on its graph as it is now: nodes and edges that came and went, other values. Nodes are matched by
