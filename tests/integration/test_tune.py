@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .processes import ENVIRONMENT, SPX, run_spx, write_graph
+from .processes import ENVIRONMENT, SPX, write_graph
 
 ASKED = ("graph.npz", "--kind", "gnn", "--epochs", "3", "--trials", "3", "--side_by_side", "2", "--minutes", "30")
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    """A process of its own, whose trials are forked; those of a forked one would each start anew."""
+    return subprocess.run([*SPX, *words], env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.full
@@ -25,7 +30,7 @@ def test_a_search_that_is_killed_goes_on_and_its_choice_is_trained(tmp_path: Pat
         time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    ended = run_spx("tune", *ASKED, cwd=tmp_path)
+    ended = run("tune", *ASKED, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     rows = list(csv.DictReader((runs / "tune-gnn-search" / "trials.csv").read_text().splitlines()))
     assert [row["recipe"] for row in rows] == ["gnn", "gcn", "mlp"]
@@ -35,7 +40,7 @@ def test_a_search_that_is_killed_goes_on_and_its_choice_is_trained(tmp_path: Pat
         assert json.loads(record.read_text())["test"] is None
     assert f"Settings:    {Path('lightning_logs/graph/tuned.yaml')}" in ended.stdout
     assert "spx study graph.npz --config tuned --seeds 0 1 2 3 4" in ended.stdout
-    ended = run_spx("study", "graph.npz", "--config", "tuned", cwd=tmp_path)
+    ended = run("study", "graph.npz", "--config", "tuned", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     summary = json.loads((runs / "summary-tuned.json").read_text())
     assert summary["test_mean"] > 0
