@@ -21,7 +21,7 @@ from spx.saved_state import check_state
 from spx.signatures import is_default, is_plain_type, parameters_of, spellings
 
 PLAIN = ("seed_everything", "name", "runs_dir", "version", "resume", "then_test", "calibrate", "ckpt_path")
-PLAIN += ("return_predictions",)
+PLAIN += ("return_predictions", "init_from")
 """Settings of the command that are a word or a number; the first ones are given anew by `spx resume`."""
 
 FILE_NAMES = ("filename",)

@@ -63,4 +63,5 @@ class Phases:
         with self._lock:
             self._ended = True
         self._timer.cancel()
-        self._bar.stop()
+        if self._shown and self._console.is_terminal:
+            self._bar.stop()

@@ -38,7 +38,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_tables_are_fitted_tested_and_predicted(here: Path) -> None:
     nodes, edges = tables()
     settings = {"label": "risk", "columns": {"id": "account"}, "name": "bank", "trainer": QUICK}
-    run = spx.fit(nodes, edges, **settings, overrides={"model.width": 8, "data.k": [2, 2]}, data={"undirected": True})
+    settings |= {"overrides": {"model.width": 8, "model.num_layers": 2, "data.k": [2, 2]}, "data": {"undirected": True}}
+    run = spx.fit(nodes, edges, **settings)
     record = read_json(here / "lightning_logs/bank/wide/version_0/run.json")
     figures = run.test()
     assert figures["figure"][:2].to_list() == ["test accuracy", "validation accuracy"]
@@ -48,7 +49,7 @@ def test_tables_are_fitted_tested_and_predicted(here: Path) -> None:
     assert run.predict(["A7"]).table()["node"].to_list() == ["A7"]
     assert "<table" in run._repr_html_()
     assert "A7" in run.predict(["A7"])._repr_html_()
-    again = spx.fit(nodes, edges, **settings, overrides={"model.width": 8, "data.k": [2, 2]}, data={"undirected": True})
+    again = spx.fit(nodes, edges, **settings)
     assert again.folder == run.folder, "the same tables and settings are the same run"
     more = pl.concat([nodes, pl.DataFrame({"account": ["new"], "age": [25], "risk": [None]}, schema=nodes.schema)])
     later = run.on(more, pl.concat([edges, pl.DataFrame({"source": ["new"], "target": ["A0"]})]))

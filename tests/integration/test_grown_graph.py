@@ -74,7 +74,8 @@ def test_predictions_far_from_a_change_move_no_more_than_between_draws(folder: P
     """Mean total variation over the nodes that stayed, against that of two seeds' draws on the unchanged graph."""
     run = load(WIDE, dataset="./mine", device="cpu")
     before = run.predict(draws=20).probabilities
-    run.data.seed, run.data._evaluation_draws = 1, []
+    run = load(WIDE, dataset="./mine", device="cpu")
+    run.data.seed = 1
     between_draws = float((run.predict(draws=20).probabilities - before).abs().sum(1).mean() / 2)
     pairs = [*edges(), {"source": "n60", "target": "n1"}, {"source": "n2", "target": "n60"}]
     after = load(WIDE, dataset=newer(folder, [*nodes(), nodes()[0] | {"id": "n60"}], pairs), device="cpu")

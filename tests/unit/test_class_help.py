@@ -12,7 +12,7 @@ from spx.class_help import WITHOUT_CONFIG, class_settings_help
     [
         ("configs/actor/wide.yaml", ("--model.width", "--model.dropout", "--data.k", "--data.sampler"), "--data.shard"),
         ("configs/actor/estimator.yaml", ("--model.temperature_decay", "--data.shard"), "--data.k"),
-        ("configs/cora/gcn.yaml", ("--model.residual", "--data.self_loops"), "--model.num_heads"),
+        ("configs/cora/gcn.yaml", ("--model.residual", "--data.self_loops"), "--model.layer"),
     ],
 )
 def test_the_settings_of_the_classes_that_the_files_name(file: str, there: tuple[str, ...], missing: str) -> None:

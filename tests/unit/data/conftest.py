@@ -37,6 +37,7 @@ def at_epoch(
         world_size=world_size,
         global_rank=rank,
         reload_dataloaders_every_n_epochs=reload,
+        max_epochs=epoch + 1,
         lightning_module=SimpleNamespace(num_layers=num_layers),
     )
     return data

@@ -52,7 +52,7 @@ def make_run(toy: NodeDataset) -> Callable[..., TrainedRun]:
         dataset: str = "toy", data: GraphData | None = None, kind: type[NodeTask] = Spexphormer, **settings: object
     ) -> TrainedRun:
         data = data or resampled(dataset)
-        names = tuple("abcdefgh"[: data.num_outputs])
+        names = tuple("abcdefghijklmnop"[: data.num_outputs])
         return TrainedRun(Path("run"), network(data, kind, **settings), data, names)
 
     return make

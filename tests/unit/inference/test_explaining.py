@@ -169,7 +169,7 @@ def test_what_can_t_be_explained_is_refused(make_run: MakeRun) -> None:
         with pytest.raises(ConfigError, match=message):
             run.explain(**settings)
     data = AugmentedGraphData("toy", expander_degree=0, self_loops=False)
-    with pytest.raises(ConfigError, match="trained a GCN, which has no attention to explain"):
+    with pytest.raises(ConfigError, match="trained a gcn, which has no attention to explain"):
         make_run(data=data, kind=GCNBaseline).explain([5])
 
 

@@ -115,7 +115,7 @@ def test_a_gcn_on_the_whole_graph(toy: NodeDataset, tmp_path: Path) -> None:
 
 def test_data_that_changed_since(folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spx.data.graph_data.load_dataset", lambda *_: toy._replace(y=toy.y.roll(1)))
-    with pytest.raises(ArtifactError, match=r"changed since: its labels changed\. Restore"):
+    with pytest.raises(ArtifactError, match=r"changed since: its labels changed\. The run has no nodes\.parquet"):
         spx.load(folder)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from spx.errors import ConfigError
-from spx.graph.scores import load_scores
+from spx.graph.scores import load_scores, read_header
+from spx.nn.export import read_config
 from spx.run_folder import SCORES_FILE
 from spx.training import AttentionEstimator
 from spx.training.callbacks import BestCheckpoint
@@ -86,7 +87,7 @@ def test_scores_that_lie_there_are_kept_and_repeated_ones_are_not_doubled(tmp_pa
     place = tmp_path / "here" / "s.safetensors"
 
     def names() -> list[str]:
-        return sorted(path.name for path in place.parent.iterdir())
+        return sorted(path.name for path in place.parent.glob("*.safetensors"))
 
     for seed, expected in ((0, ["s.safetensors"]), (0, ["s.safetensors"]), (1, ["s-2.safetensors", "s.safetensors"])):
         before = place.read_bytes() if place.is_file() else None
@@ -94,6 +95,9 @@ def test_scores_that_lie_there_are_kept_and_repeated_ones_are_not_doubled(tmp_pa
         assert names() == expected
         assert before in (None, place.read_bytes()), "runs may have been trained by them"
     assert load_scores(place.with_name("s-2.safetensors"))[1].seed == 1
+    for scores in (place, place.with_name("s-2.safetensors")):  # each has the network that made it beside it
+        fingerprint = read_header(scores).fingerprint
+        assert read_config(scores.with_suffix(".estimator")).made_from["scores_fingerprint"] == fingerprint
 
 
 def test_damaged_scores_are_replaced_in_the_runs_folder_but_no_other_file(tmp_path: Path) -> None:

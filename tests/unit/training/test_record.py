@@ -67,8 +67,9 @@ def test_the_record_says_what_it_took(wide_run: Run) -> None:
     for name, of_record in (("epoch_seconds", "seconds_per_epoch"), ("resampling_seconds", "resampling_seconds")):
         after_the_first = logged[f"work/{name}"][1:]  # in which kernels may be compiled
         assert record[of_record] == pytest.approx(statistics.median(after_the_first), rel=1e-4)
-    assert logged["work/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
-    assert record["peak_rss_mb"] <= peak_rss_mb()
+    # TensorBoard keeps float32, and the system counts the pages of threads now and then
+    assert logged["work/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-4)
+    assert record["peak_rss_mb"] <= peak_rss_mb() * (1 + 1e-4)
 
 
 def test_the_record_of_stage_1(estimator_run: Run) -> None:

@@ -1,14 +1,21 @@
 from collections.abc import Callable
 
 import pytest
+from torch import Tensor
 
 from spx.datasets import NodeDataset, OwnSettings
 from spx.datasets.own import read_own
 from spx.errors import DatasetError
+from spx.graph.features import Features, SparseFeatures
 
 
 def read(path: str, split: int = 0, **settings: object) -> NodeDataset:
     return read_own(path, "public", split, OwnSettings(**settings))
+
+
+def dense(x: Features) -> Tensor:
+    """The features, whichever form they have."""
+    return x.to_dense() if isinstance(x, SparseFeatures) else x
 
 
 @pytest.fixture

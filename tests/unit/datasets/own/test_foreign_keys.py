@@ -11,7 +11,7 @@ import torch
 
 from spx.graph.features import SparseFeatures
 
-from .conftest import read
+from .conftest import dense, read
 from .foreign import EDGES, IDS, RANK, X, Y, adjacency, csr_parts
 from .samples import NUM_NODES
 
@@ -95,8 +95,7 @@ def test_sparse_parts(tmp_path: Path, mark: str, adj: str, attr: str) -> None:
     parts = {**csr_parts(adj, adjacency(), mark), **csr_parts(attr, X, mark)}
     dataset = read(save(tmp_path, node_label=Y, **parts))
     assert sorted(dataset.edge_index.t().tolist()) == sorted(EDGES.tolist())
-    x = dataset.x.to_dense() if isinstance(dataset.x, SparseFeatures) else dataset.x
-    assert torch.equal(x, torch.from_numpy(X).float())
+    assert torch.equal(dense(dataset.x), torch.from_numpy(X).float())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_a_dense_adjacency_matrix(tmp_path: Path) -> None:
 
 
 def test_sparse_labels_are_several(tmp_path: Path) -> None:
-    several = np.stack([Y == 0, Y > 0], axis=1).astype(float)
+    several = np.stack([Y == 0, Y >= 0], axis=1).astype(float)
     dataset = read(save(tmp_path, edges=EDGES, **csr_parts("labels", several)))
     assert (dataset.task, dataset.y.tolist()) == ("multilabel", several.tolist())
 
