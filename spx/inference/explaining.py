@@ -38,8 +38,8 @@ def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_
     network = run.model.network
     if not isinstance(network, GraphTransformer):
         raise ConfigError(
-            f"The run {run.folder} trained a {network.settings.kind}, which has no attention to explain. Give a run of a "
-            "graph Transformer."
+            f"The run {run.folder} trained a {network.settings.kind}, which has no attention to explain. Give a run of "
+            "a graph Transformer."
         )
     for name, number in (("draws", draws), ("most", most), ("batch_size", batch_size)):
         if number < 1:

@@ -61,7 +61,7 @@ def test_commands_as_they_are_printed(home: Path, page: str) -> None:
 def test_python_as_it_is_printed(home: Path) -> None:
     """Of the page on predictions, whose run README's commands leave behind; they come first in this file."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/predictions.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     for block in blocks:
         ended = run_python(block, cwd=home)
         assert ended.returncode == 0, ended.stderr

@@ -220,11 +220,11 @@ def test_the_gcn_predicts_and_is_exported(home: Path, toy: NodeDataset) -> None:
 
 def test_what_the_page_shows_runs(stages: Stages, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGE.replace("lightning_logs/minesweeper-sim/wide/version_0", str(stages.wide))
-    commands = re.findall(r"^    spx ((?:predict|explain|export) (?!.*mygraph).*)$", page, flags=re.MULTILINE)
+    commands = re.findall(r"^    spx ((?:predict|explain|export) (?!.*accounts).*)$", page, flags=re.MULTILINE)
     assert len(commands) == 3
     for command in commands:
         main(shlex.split(command))
-    examples = [code for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "today" not in code]
+    examples = [code for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "accounts" not in code]
     assert len(examples) == 3
     for example in examples:
         exec(compile(example, "predictions.md", "exec"), {})

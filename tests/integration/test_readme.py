@@ -15,6 +15,15 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.full
+def test_the_example_with_tables_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n([^`]*spx\.fit.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert (tmp_path / "lightning_logs" / "accounts" / "wide" / "version_0" / "run.json").is_file()
+
+
 def test_the_python_example_runs_and_its_runs_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     (example,) = (block for block in blocks if "Trainer" in block)
