@@ -205,4 +205,4 @@ def test_demo_is_the_study_without_a_download():
 def test_environment_is_made_from_the_project_files():
     text = make("-n", "-W", "pyproject.toml", "lint")
     assert "-m venv .venv" in text
-    assert "-c constraints.txt -e '.[dev]'" in text
+    assert "-c constraints.txt -e '.[dev,tune]'" in text
