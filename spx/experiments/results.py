@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spx.arguments import CommandParser
 from spx.errors import ConfigError
@@ -62,43 +62,68 @@ def rewrite(text: str, section: str) -> str:
     return text[:start] + generated + text[stop + len(END) :]
 
 
-def write_results(runs_dir: str | Path, page: str | Path, drop_rows: bool = False) -> int:
-    """Rewrite the page's generated section; returns the number of its rows.
+def write_results(runs_dir: str | Path, page: str | Path, drop_rows: bool = False) -> list[str]:
+    """Rewrite the page's generated section; returns which rows were kept as they are.
+
+    Rows of the page that the studies don't have, or have as means over fewer runs, are kept.
 
     Args:
         runs_dir: folder of the studies.
         page: file to rewrite.
-        drop_rows: whether rows may go that the page has and the studies don't, or become means over fewer runs.
+        drop_rows: whether such rows go.
 
     Raises:
-        ConfigError: no summaries, broken markers, such rows, or the page can't be written.
+        ConfigError: no summaries, broken markers, or the page can't be written.
     """
     summaries, page = load_summaries(runs_dir), Path(page)
     text = page.read_text() if page.is_file() else ""
     section = render(summaries)
-    written = rewrite(text, section)
-    if not drop_rows and (lost := _poorer_rows(text, section)):
-        raise ConfigError(
-            f"{page} has {len(lost)} rows that {runs_dir} holds no study for, or one of fewer runs: "
-            f"{'; '.join(lost[:5])}{'; ...' if len(lost) > 5 else ''}. Nothing was written. Give the folder of their "
-            "studies (--runs_dir), another page (--page), or --drop_rows."
-        )
-    write_text(page, written)
-    return len(summaries)
+    kept = [] if drop_rows else _kept(_rows(text), _rows(section))
+    write_text(page, rewrite(text, _with_kept(section, text, kept) if kept else section))
+    return [row.name for row in kept]
 
 
-def _poorer_rows(before: str, after: str) -> list[str]:
-    """Rows of the generated table that are gone afterwards, or means over fewer runs."""
+class _Row(NamedTuple):
+    name: str
+    runs: int
+    line: str
 
-    def runs_of(text: str) -> dict[str, int]:
-        _, _, section = text.rpartition(BEGIN)
-        rows = (
-            line.strip("| ").split(" | ") for line in section.partition(END)[0].splitlines() if line.startswith("|")
-        )
-        return {" ".join(row[:3]): int(row[5]) for row in rows if len(row) > 5 and row[5].isdigit()}
 
-    found = runs_of(after)
-    return [row for row, runs in runs_of(before).items() if found.get(row, 0) < runs]
+def _rows(text: str) -> list[_Row]:
+    """Of the generated table."""
+    _, _, section = text.rpartition(BEGIN) if BEGIN in text else ("", "", text)
+    lines = [line for line in section.partition(END)[0].splitlines() if line.startswith("|")]
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    return [
+        _Row(" ".join(row[:3]), int(row[5]), line)
+        for row, line in zip(cells, lines, strict=True)
+        if len(row) > 5 and row[5].isdigit()
+    ]
+
+
+def _kept(before: Sequence[_Row], after: Sequence[_Row]) -> list[_Row]:
+    found = {row.name: row.runs for row in after}
+    return [row for row in before if found.get(row.name, 0) < row.runs]
+
+
+def _with_kept(section: str, page: str, kept: Sequence[_Row]) -> str:
+    """The section with the page's rows among its own, and the machines that they were measured on."""
+    head, lines = section.split("\n| ---", 1)
+    rule, *lines = lines.splitlines()
+    replaced = {row.name for row in kept}
+    rows = [*kept, *(row for row in _rows(section) if row.name not in replaced)]
+    rows = sorted(rows, key=lambda row: _place(row.line))
+    _, _, old = page.rpartition(BEGIN)
+    old = old.partition(END)[0].replace("\n  ", " ")  # a line that goes on
+    origins = dict.fromkeys(line for line in (*lines, *old.splitlines()) if line.startswith("- "))
+    return "\n".join([f"{head}\n| ---{rule}", *(row.line for row in rows), "", *origins]) + "\n"
+
+
+def _place(line: str) -> tuple:
+    """Where `_order` puts it."""
+    dataset, protocol, configuration = line.strip("| ").split(" | ")[:3]
+    config, _, overlay = configuration.partition(", ")
+    return dataset, protocol, config != WIDE, config, overlay
 
 
 def results_main(argv: Sequence[str] | None = None) -> None:
@@ -112,8 +137,12 @@ def results_main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", default="docs/results.md", help="file to rewrite")
     parser.add_argument("--drop_rows", action="store_true", help="leave out rows of the page that have no study there")
     settings = parser.parse_args(argv)
-    rows = write_results(settings.runs_dir, settings.page, settings.drop_rows)
-    print(f"{settings.page}: {rows} {'study' if rows == 1 else 'studies'} of {settings.runs_dir}")
+    kept = write_results(settings.runs_dir, settings.page, settings.drop_rows)
+    studies = len(load_summaries(settings.runs_dir))
+    print(f"{settings.page}: {studies} {'study' if studies == 1 else 'studies'} of {settings.runs_dir}")
+    if kept:
+        shown = f"{'; '.join(kept[:5])}{'; ...' if len(kept) > 5 else ''}"
+        print(f"Kept as they were, since there is no study of as many runs: {shown}. --drop_rows leaves them out.")
 
 
 def _order(summary: dict[str, Any]) -> tuple:
