@@ -123,7 +123,7 @@ def build_data(
     data, named_scores = _data_of(files, dataset, data_dir, scores)
     read_as_trained(network.data_state, data)
     remembers = (files.folder / NODES_FILE).is_file()
-    _load(files, data, names if remembers else None, network.model.task)
+    _load(files, data, names if remembers else None, network.model.task, given=dataset is not None)
     changes = _changes(files, network, data)
     if isinstance(data, ResampledGraphData) and len(data.k) != network.model.num_layers:
         layers = network.model.num_layers
@@ -252,7 +252,7 @@ def _score_file(files: RunFiles, sampler: str, named: Any, given: str | Path | N
     )
 
 
-def _load(files: RunFiles, data: GraphData, names: tuple[str, ...] | None, task: TaskName) -> None:
+def _load(files: RunFiles, data: GraphData, names: tuple[str, ...] | None, task: TaskName, given: bool) -> None:
     """Load the dataset; where that fails, without the labels and the split that predictions don't need, if the run
     remembers its nodes (`names` of classes are given)."""
     try:
@@ -265,6 +265,8 @@ def _load(files: RunFiles, data: GraphData, names: tuple[str, ...] | None, task:
         with contextlib.suppress(DatasetError):
             _ = data.dataset
             return
+    if given:
+        raise problem
     raise DatasetError(
         f"The data of the run {files.folder} can't be loaded: {problem}. Were they moved? Give their new place: "
         "--dataset PATH for a graph of your own, --data_dir PATH for the others."

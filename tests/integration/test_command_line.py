@@ -36,12 +36,18 @@ def assert_same_weights(first: Path, second: Path, name: str = "last") -> None:
 
 
 def test_each_run_leaves_its_files_in_its_folder(stages: Stages) -> None:
-    files = {"run.json", "config.yaml", "hparams.yaml", "checkpoints"}
+    files = {"run.json", "config.yaml", "hparams.yaml", "checkpoints", "nodes.parquet"}
     assert {path.name for path in stages.estimator.iterdir() if "tfevents" not in path.name} == {
         *files,
         "scores.safetensors",
+        "scores.estimator",
     }
-    assert {path.name for path in stages.wide.iterdir() if "tfevents" not in path.name} == files
+    assert {path.name for path in stages.wide.iterdir() if "tfevents" not in path.name} == {
+        *files,
+        "estimator",
+        "test_classes.csv",
+        "test_confusion.csv",
+    }
     for folder in (stages.estimator, stages.wide):
         assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
         assert list(folder.glob("events.out.tfevents.*"))
