@@ -23,9 +23,12 @@ def is_dgl(folder: Path) -> bool:
     return (folder / META).is_file()
 
 
-def read_dgl(folder: Path) -> "tuple[polars.DataFrame, str, Callable[[polars.Series], Edges]]":
+def read_dgl(
+    folder: Path, weight: str | None = None
+) -> "tuple[polars.DataFrame, str, Callable[[polars.Series], Edges]]":
     """The table of nodes, its file's name, and the edges [2, E] for the nodes' ids. Numbers in a list stay lists.
 
+    weight  the column of the edges' weights; None: they aren't used
     Raises DatasetError for several graphs or kinds of nodes, and for files or columns that are missing.
     """
     nodes_file, edges_file, separator = _meta(folder)
@@ -37,7 +40,7 @@ def read_dgl(folder: Path) -> "tuple[polars.DataFrame, str, Callable[[polars.Ser
             raise DatasetError(f"{nodes_file.name} holds {count} graphs (graph_id), but one is trained on: {_MEND}")
         nodes = nodes.drop("graph_id")
     nodes = nodes.with_columns(_lists(nodes[name]) for name in nodes.columns if name != ID)
-    return nodes, nodes_file.name, partial(ends_of, edges, what=edges_file.name)
+    return nodes, nodes_file.name, partial(ends_of, edges, what=edges_file.name, weight=weight)
 
 
 def _meta(folder: Path) -> tuple[Path, Path, str]:
