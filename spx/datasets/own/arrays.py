@@ -83,8 +83,8 @@ def unlabelled_graph(arrays: Arrays, settings: OwnSettings, source: str) -> OwnG
 def _weights(arrays: Arrays, name: str | None) -> Tensor | None:
     if name is None:
         return None
-    there = {key: array for key, array in arrays.items() if array is not None or key == name}
-    return array_weights(there, name, _edges(there).size(1))
+    there = {key: array for key, array in arrays.items() if array is not None}
+    return array_weights(arrays, name, _edges(there).size(1))
 
 
 def _warn_of_others(arrays: Arrays, source: str, weight: str | None) -> None:

@@ -104,7 +104,7 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
     if os.path.isdir(path):
         none_there(settings.edge_weight, "a folder of OGB or Geom-GCN")
-    found = arrays(path) if os.path.isdir(path) else arrays(path, settings.edge_weight)
+    found = arrays(path) if settings.edge_weight is None else arrays(path, settings.edge_weight)
     if settings.classes is not None:
         return unlabelled_graph(found, settings, str(path))
     return graph_from_arrays(found, arrays is read_saved, str(path), settings.edge_weight)

@@ -25,6 +25,7 @@ OFFER = f"If one holds weights of the edges: {SETTING} NAME"
 TO_USE = f"{SETTING} {WEIGHT}"
 LEAST, MOST = 1e-30, 1e30
 """Between which float32 and its sums hold them."""
+_NUMBER = r"^[+-]?(\d[\d.,]*|\.\d+)([eE][+-]?\d+)?$"
 _MEND = f"a weight is a number from 0, where 0 is no edge: correct it, or leave {SETTING} out"
 
 
@@ -78,12 +79,13 @@ def cell_weights(column: "polars.Series", what: str, decimal_comma: bool = False
         as_weights(np.where(cells.is_null().to_numpy(), np.nan, 1.0), what)  # says which
     if cells.is_empty():
         return torch.zeros(0)
-    kind, _, values = read_column(cells, False, what, decimal_comma)
-    if kind not in ("number", "flag"):
-        words = cells.filter(cells.cast(polars.Float64, strict=False).is_null()) if cells.dtype == polars.String else []
-        such = f", such as {shown(words[0])}" if len(words) else ""
-        raise DatasetError(f"{what} holds no numbers{such}; {_MEND}")
-    return as_weights(values, what)
+    words = ~cells.str.contains(_NUMBER) if cells.dtype == polars.String else cells.is_not_null()
+    if words.any():
+        row = words.arg_true()[0]
+        raise DatasetError(f"{what}: row {row + 1:,} is {shown(cells[row])} ({words.sum():,} such); {_MEND}")
+    if cells.cast(polars.Float64, strict=False).is_not_null().all():
+        return as_weights(cells.cast(polars.Float64).to_numpy(), what)
+    return as_weights(read_column(cells, False, what, decimal_comma).values, what)
 
 
 def array_weights(arrays: "Mapping[str, np.ndarray | None]", name: str, num_edges: int) -> Tensor:
