@@ -195,9 +195,8 @@ class ResampledGraphData(GraphData):
 
     def _table(self, number: int, layer: int, lazy: bool) -> NeighborTable | LazyTable:
         of_layer = (self._sampled_graph, self._weights(layer), self.k[layer], draw_seed(self.seed, number, layer))
-        weight = self._edge_weights.of(self._sampled_graph, self.dataset)
-        how = {"sampler": self.sampler, "graph_first": self.graph_first, "edge_weight": weight}
-        return LazyTable(*of_layer, **how) if lazy else sample_neighbors(*of_layer, **how)
+        how, weight = (self.sampler, self.graph_first), self._edge_weights.of(self._sampled_graph, self.dataset)
+        return LazyTable(*of_layer, *how, weight) if lazy else sample_neighbors(*of_layer, *how, None, weight)
 
     @property
     def _sampled_graph(self) -> AttentionGraph:

@@ -1,5 +1,6 @@
 """A folder of DGL's CSV datasets: meta.yaml names a table of nodes and a table of edges. N nodes."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,13 @@ import yaml
 from spx.datasets.own.edges import Edges, ends_of
 from spx.datasets.own.error_words import listed, one_line, shown
 from spx.datasets.own.names import ID, SOURCE, TARGET
+from spx.datasets.own.weights import OFFER
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars
+
+logger = logging.getLogger(__name__)
 
 META = "meta.yaml"
 _MEND = "save the graph of one kind as nodes.csv and edges.csv"
@@ -39,6 +43,10 @@ def read_dgl(
         if count > 1:
             raise DatasetError(f"{nodes_file.name} holds {count} graphs (graph_id), but one is trained on: {_MEND}")
         nodes = nodes.drop("graph_id")
+    left_out = [name for name in edges.columns if name not in (SOURCE, TARGET, "graph_id", weight)]
+    if left_out:
+        offer = "" if weight else f". {OFFER}"
+        logger.warning("%s: the columns %s are not used%s", edges_file.name, listed(left_out), offer)
     nodes = nodes.with_columns(_lists(nodes[name]) for name in nodes.columns if name != ID)
     return nodes, nodes_file.name, partial(ends_of, edges, what=edges_file.name, weight=weight)
 

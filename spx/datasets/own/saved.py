@@ -7,6 +7,7 @@ one of which (`ClusterData`) opens another file and unpickles whatever it holds;
 In place of the few names that a `Data` needs, empty stand-ins are built, and nothing of PyG runs.
 """
 
+import logging
 import pickle
 import re
 import warnings
@@ -23,12 +24,14 @@ from spx.datasets.own.error_words import one_line
 from spx.datasets.own.foreign_keys import KEYS, KNOWN, flat_splits, wanted
 from spx.datasets.own.hints import for_class
 from spx.datasets.own.sparse import checked
-from spx.datasets.own.weights import WEIGHT
+from spx.datasets.own.weights import TO_USE, WEIGHT
 from spx.errors import DatasetError
 from spx.torch_files import damage
 
 if TYPE_CHECKING:
     pass
+
+logger = logging.getLogger(__name__)
 
 MOST_COLUMNS = 1 << 24
 """That sparse features may have in a file of fewer bytes."""
@@ -79,6 +82,8 @@ def read_saved(file: Path, further: str | None = None) -> dict[str, Any]:
         fields["edge_index"], values = _edges_of(fields.pop("adj_t"))
         if further == WEIGHT:
             fields.setdefault(WEIGHT, values)
+        elif bool((values != 1).any()):
+            logger.warning("%s: the values of adj_t (weights) are not used. To use them: %s", file, TO_USE)
     fields = {name: value for name, value in fields.items() if value is not None}
     limit = file.stat().st_size
     sure = set(KEYS) - {"split"}  # other programs' names may stand for other things: a word such as "public"
