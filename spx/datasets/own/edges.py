@@ -53,9 +53,8 @@ def read_edges(
     ends = _ends(table, given, known)
     columns = [heading.name for heading in table.columns]
     types = [name for name in columns if letters(name) == _TYPE and name not in ends.values()][:1]
-    weights = (
-        [weight_column(weight, [name for name in columns if name not in ends.values()], table.name)] if weight else []
-    )
+    others = [name for name in columns if name not in ends.values()]
+    weights = [] if weight is None else [weight_column(weight, others, table.name)]
     edges = table.read([*ends.values(), *types, *weights])
     both_ways = _both_ways(edges[types[0]]) if types else None
     used = [*ends.values(), *weights, *(types if both_ways is not None else ())]

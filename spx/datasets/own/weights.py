@@ -79,13 +79,26 @@ def cell_weights(column: "polars.Series", what: str, decimal_comma: bool = False
         as_weights(np.where(cells.is_null().to_numpy(), np.nan, 1.0), what)  # says which
     if cells.is_empty():
         return torch.zeros(0)
-    words = ~cells.str.contains(_NUMBER) if cells.dtype == polars.String else cells.is_not_null()
+    words = numbers = cells.is_not_null()
+    if cells.dtype == polars.String:
+        numbers = cells.cast(polars.Float64, strict=False)
+        comma = cells.str.contains(",", literal=True)
+        words = ~cells.str.contains(_NUMBER) | (numbers.is_null() & ~comma)
     if words.any():
         row = words.arg_true()[0]
         raise DatasetError(f"{what}: row {row + 1:,} is {shown(cells[row])} ({words.sum():,} such); {_MEND}")
-    if cells.cast(polars.Float64, strict=False).is_not_null().all():
-        return as_weights(cells.cast(polars.Float64).to_numpy(), what)
-    return as_weights(read_column(cells, False, what, decimal_comma).values, what)
+    if not numbers.has_nulls():
+        return as_weights(numbers.to_numpy(), what)
+    try:
+        kind, _, values = read_column(cells, False, what, decimal_comma)
+    except DatasetError:  # whose mend is that of a feature
+        kind = "category"
+    if kind not in ("number", "flag"):
+        raise DatasetError(
+            f"{what} holds numbers such as {shown(cells.filter(comma)[0])}, where it can't be told whether the comma "
+            "is a decimal one: write a point in its place, and nothing between thousands"
+        )
+    return as_weights(values, what)
 
 
 def array_weights(arrays: "Mapping[str, np.ndarray | None]", name: str, num_edges: int) -> Tensor:

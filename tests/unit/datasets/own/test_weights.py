@@ -227,6 +227,9 @@ def test_rows_between_two_nodes_add_up_where_the_reverse_is_added(tmp_path: Path
         ("", "row 3 has no weight"),
         ("NA", "row 3 has no weight"),
         ("nan", "row 3 has no weight"),
+        ('"1,234"', "such as '1,234', where it can't be told"),
+        ("1.5.2", "row 3 is '1.5.2'"),
+        ('"1,2,3"', "such as '1,2,3', where it can't be told"),
         ("heavy", "row 3 is 'heavy'"),
         ("inf", "row 3 is 'inf'"),
         ("1e-40", "row 3 is 1e-40"),
@@ -236,7 +239,8 @@ def test_rows_between_two_nodes_add_up_where_the_reverse_is_added(tmp_path: Path
 def test_cells_that_are_no_weights(tmp_path: Path, refused: Callable, cell: str, words: str) -> None:
     path = table(tmp_path, [*ROWS[:2], cell, *ROWS[3:]])
     message = refused(path, "edges.csv: column 'weight'", words, edge_weight="weight")
-    assert "leave" in message or "multiply" in message
+    assert "--data.categorical" not in message, "the mend of a feature"
+    assert "leave" in message or "multiply" in message or "write a point" in message
 
 
 @pytest.mark.parametrize(
