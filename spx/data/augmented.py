@@ -3,13 +3,17 @@
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
+from spx.data.edge_weights import KeptWeights
 from spx.data.graph_data import GraphData
 from spx.errors import ConfigError
+from spx.graph.csr import AttentionGraph
 from spx.graph.sharding import GraphShard, edge_bounds, make_shard
+from spx.graph.weights import WeightedGraph, graph_weights
 from spx.nn.network import GraphTransformer
 
 
@@ -36,7 +40,7 @@ class AugmentedGraphData(GraphData):
 
     def __init__(self, dataset: str, shard: bool = False, **settings):
         super().__init__(dataset, **settings)
-        self.shard = shard
+        self.shard, self._edge_weights = shard, KeptWeights(graph_weights)
 
     @property
     def is_sharded(self) -> bool:
@@ -61,6 +65,11 @@ class AugmentedGraphData(GraphData):
                 "--trainer.devices 1."
             )
         super().setup(stage)
+        if self.dataset.edge_weight is not None and not getattr(self._network, "takes_weights", False):
+            rank_zero_info(
+                "Edge weights: this network attends to, or averages over, all edges alike. They count in the draws of "
+                "stage 2, and in the GCN; an edge of weight 0 is left out for all."
+            )
 
     @cached_property
     def graph_shard(self) -> GraphShard:
@@ -92,10 +101,20 @@ class AugmentedGraphData(GraphData):
     def whole_batch(self, part: str) -> NodeBatch:
         """The nodes of the graph, or of this rank's rows, of which those of `part` are judged."""
         if not self.is_sharded:
-            return self.whole_graph_batch((self.graph,), part)
+            return self.whole_graph_batch((self.neighborhood_of(self._network),), part)
         shard, nodes = self.graph_shard, self.nodes_of(part)
         nodes = nodes[self._are_own(nodes)]
         return NodeBatch(self.dataset.x[shard.rows], (shard,), nodes - shard.rows.start, self.dataset.y[nodes], nodes)
+
+    @property
+    def _network(self) -> nn.Module | None:
+        return None if self.trainer is None else getattr(self.trainer.lightning_module, "network", None)
+
+    def neighborhood_of(self, network: nn.Module | None) -> AttentionGraph | WeightedGraph:
+        """The graph that a network gets, with the edges' weights if there are any and it takes them."""
+        takes_weights = getattr(network, "takes_weights", False)
+        weight = self._edge_weights.of(self.graph, self.dataset) if takes_weights else None
+        return self.graph if weight is None else WeightedGraph(self.graph, weight)
 
     def _are_own(self, nodes: Tensor) -> Tensor:
         rows = self.graph_shard.rows

@@ -47,7 +47,7 @@ class GraphData(L.LightningDataModule):
         expander: "hamiltonian" (union of D random Hamiltonian cycles) or "permutation".
         features: form in memory: "sparse" (the entries that aren't zero), "dense", or "auto": sparse where they are so
             in their file, or less than a tenth of them is not zero. Results are the same, to rounding.
-        expander_seed: of the expander alone, so that runs of several seeds share one graph; default: `seed`.
+        expander_seed: of the expander alone, which runs of several seeds may share; default: `seed`.
         hide_test: whether the labels of the test nodes are left out as soon as the data are read: of a search's trials.
         self_loops: whether each node attends to itself.
         undirected: own graphs: add each edge's reverse.
@@ -56,8 +56,7 @@ class GraphData(L.LightningDataModule):
         metric: own graphs: "accuracy", "balanced_accuracy", "f1_macro", "average_precision" or "roc_auc"; default:
             accuracy, for several labels roc_auc.
         categorical: own graphs from tables: feature columns of numbers that name categories.
-        missing: own graphs from tables: words that stand for a missing value, beside the empty cell; default: NA, N/A,
-            NaN, null, None, - and ?.
+        missing: own graphs from tables: words for a missing value, beside the empty cell; default: NA, N/A, NaN, ...
         scaling: own graphs from tables: of numbers, by the training nodes' mean and deviation: "standard", "log" (of
             their logarithm), or "none".
         columns: own graphs from tables: what the columns are called that are no features: id, label, split, source,
@@ -67,6 +66,7 @@ class GraphData(L.LightningDataModule):
         hidden: share of the nodes that are taken out with all their edges, drawn by `split`: with `spx predict RUN
             --dataset` the network then judges nodes that it never saw.
         columns_of: own graphs from tables: folder of a run whose columns, categories and scales are taken.
+        edge_weight: own graphs: what the edges' weights are called; draws and the GCN take them, and 0 is no edge.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -96,6 +96,7 @@ class GraphData(L.LightningDataModule):
         features: FeatureForm = "auto",
         hidden: float = 0.0,
         columns_of: str | None = None,
+        edge_weight: str | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -111,9 +112,8 @@ class GraphData(L.LightningDataModule):
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
         words = DEFAULT_MISSING if missing is None else tuple(missing)
         codes = tuple(categorical or ())
-        self.own = OwnSettings(
-            undirected, tuple(shares), stratify, metric, codes, words, scaling, columns or None, task
-        )
+        how = (undirected, tuple(shares), stratify, metric, codes, words, scaling, columns or None, task, edge_weight)
+        self.own = OwnSettings(*how)
         self._split_said = False
         self.schema: dict[str, Any] | None = None
         self.hide_test = hide_test

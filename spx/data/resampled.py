@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from spx.data.ahead import DrawAhead
 from spx.data.core_nodes import CoreNodeBatches, FixedBatches, Tables, as_is, only_draw
+from spx.data.edge_weights import KeptWeights
 from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores, scores_of_fingerprint
 from spx.errors import ArtifactError, ConfigError
@@ -21,6 +22,7 @@ from spx.graph.csr import AttentionGraph
 from spx.graph.reach import DegreeCounts, count_degrees, lazy_layers
 from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed, sample_neighbors
 from spx.graph.scores import AttentionScores, read_header
+from spx.graph.weights import row_weights
 
 
 class ResampledGraphData(GraphData):
@@ -30,18 +32,17 @@ class ResampledGraphData(GraphData):
           class_path: spx.data.ResampledGraphData
           init_args: {dataset: actor, k: [2, 2, 2]}
 
-    What a draw gives is a function of (seed, epoch // resample_every, layer) alone: the same on every rank,
-    after a resume, with any number of workers, drawn whole or just the rows that batches reach. Where these are few, as
-    with few labelled nodes, only they are drawn. A whole draw is made in a thread while the epoch before it trains.
+    What a draw gives is a function of (seed, epoch // resample_every, layer) alone: the same on every rank, after a
+    resume, with any number of workers, drawn whole or just the rows that batches reach, where these are few. Weights of
+    edges, if there are any, multiply the scores. A whole draw is made in a thread while the epoch before it trains.
     Needs `reload_dataloaders_every_n_epochs: 1` in the Trainer, which the command line sets.
 
     Args:
         k: sampled degree of each layer, first layer first; layers beyond the estimator's draw by its last one's scores.
-        scores: the estimator's score file. Default: the newest one in `runs_dir` that was made for the same data and
-            seed.
+        scores: the estimator's score file. Default: the newest in `runs_dir` that was made for the same data and seed.
         runs_dir: folder of all runs, where score files are looked for.
         sampler: "attention" (in proportion to the scores), "uniform" (needs no scores), or "top" (the k largest).
-        graph_first: whether a node takes its graph edges before all others, which fill the slots that are left.
+        graph_first: whether a node takes its graph edges before all others, which fill what is left.
         resample_every: epochs between draws.
         batch_size: core nodes of a batch, at least 2, on all devices together: each takes its share of them, so that
             training is the same for any number of devices. Default: all nodes of the graph in one batch.
@@ -92,7 +93,7 @@ class ResampledGraphData(GraphData):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.resampling_seconds = 0.0
         self._train_draw: tuple[int, Tables] | None = None
-        self._ahead = DrawAhead()
+        self._ahead, self._edge_weights = DrawAhead(), KeptWeights(row_weights)
         self._whole_tables: dict[tuple[int, int], NeighborTable] = {}
         self._fitting = False
         self._choice: str | None = None
@@ -194,8 +195,8 @@ class ResampledGraphData(GraphData):
 
     def _table(self, number: int, layer: int, lazy: bool) -> NeighborTable | LazyTable:
         of_layer = (self._sampled_graph, self._weights(layer), self.k[layer], draw_seed(self.seed, number, layer))
-        how = (self.sampler, self.graph_first)
-        return LazyTable(*of_layer, *how) if lazy else sample_neighbors(*of_layer, *how)
+        how, weight = (self.sampler, self.graph_first), self._edge_weights.of(self._sampled_graph, self.dataset)
+        return LazyTable(*of_layer, *how, weight) if lazy else sample_neighbors(*of_layer, *how, None, weight)
 
     @property
     def _sampled_graph(self) -> AttentionGraph:

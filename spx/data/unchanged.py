@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OF_FIGURES = frozenset({"nodes", "labels", "classes", "split", "edges, labels or split", "format"})
 """Parts without which a figure may be one of nodes that were trained on."""
-OF_GRAPH = OF_FIGURES | {"edges"}
+OF_GRAPH = OF_FIGURES | {"edges", "weights"}
 
 
 class Changes(NamedTuple):

@@ -36,6 +36,7 @@ _WORDS = {
     "edges, labels or split": "edges, labels or split",
     "nodes": "number of nodes",
     "edges": "edges",
+    "weights": "edge weights",
     "labels": "labels",
     "split": "split",
     "classes": "classes' names",
@@ -51,8 +52,8 @@ VALUES = frozenset({"features", "written"})
 
 
 def data_fingerprint(dataset: NodeDataset) -> str:
-    """Digests (SHA-256, cut to 32 hex digits) of edges in their order, labels, the three index sets, features, and the
-    names of classes and of feature columns where they have names.
+    """Digests (SHA-256, cut to 32 hex digits) of edges in their order, labels, the three index sets, features, the
+    names of classes and of feature columns where they have names, and the edges' weights where they have such.
 
     The bytes are little-endian on every platform, and each tensor's type and shape go in before its values. Of
     features that stay on disk, shape, evenly spaced rows and the file's time of change stand for the whole; of a
@@ -68,6 +69,8 @@ def data_fingerprint(dataset: NodeDataset) -> str:
     for name, names in (("classes", dataset.class_names), ("columns", dataset.feature_names)):
         if names is not None:
             parts[name] = tensor_digest(*(each.encode() for each in names))
+    if dataset.edge_weight is not None:
+        parts["weights"] = tensor_digest(dataset.edge_weight)
     if dataset.features_file is not None:
         parts["written"] = _time_of_change(dataset.features_file)
     return " ".join([FORMAT, *(f"{name}={value}" for name, value in parts.items())])
@@ -92,13 +95,16 @@ def changed_parts(recorded: str, present: str, dataset: NodeDataset) -> tuple[st
     if recorded == present:
         return ()
     if is_older(recorded):
-        return () if recorded == split_fingerprint(dataset) else ("edges, labels or split",)
+        if recorded != split_fingerprint(dataset):
+            return ("edges, labels or split",)
+        return () if dataset.edge_weight is None else ("weights",)
     then, now = _parts(recorded), _parts(present)
     if not then:
         return ("format",)
     if then.get("nodes") != now["nodes"]:
         return ("nodes",)
     changed = [name for name in ("edges", "labels", "split") if then.get(name) != now[name]]
+    changed += ["weights"] if then.get("weights") != now.get("weights") else []
     changed += [name for name in ("classes", "columns") if name in then and name in now and then[name] != now[name]]
     if "columns" in changed:
         return tuple(changed)

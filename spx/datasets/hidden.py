@@ -39,6 +39,7 @@ def without_nodes(dataset: NodeDataset, hidden: Tensor) -> NodeDataset:
         x=dataset.x[kept],
         edge_index=number[dataset.edge_index[:, among_kept]],
         y=dataset.y[kept],
+        edge_weight=None if dataset.edge_weight is None else dataset.edge_weight[among_kept],
         split=split,
         node_ids=names.gather(kept.numpy()),
         features_file=None,

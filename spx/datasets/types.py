@@ -54,6 +54,8 @@ class NodeDataset(NamedTuple):
     features_file  that x is the map of; None: x is in memory, or a published dataset's
     schema       what the columns of a user's table are, in plain values (`spx.datasets.own.schema`); None: no table
     table_digest  of that table's values, before they are filled and scaled; x may be any such table's
+    edge_weight  [E] float32, above 0, of the edges in a user's files; None: they have none, or it wasn't asked for
+    zero_weights  edges that were left out as their weight is 0
     split_origin  where the split is from, in words: given, or drawn with which shares and seed
     """
 
@@ -74,6 +76,8 @@ class NodeDataset(NamedTuple):
     schema: dict[str, Any] | None = None
     table_digest: str | None = None
     split_origin: str = ""
+    edge_weight: Tensor | None = None
+    zero_weights: int = 0
 
     @property
     def num_nodes(self) -> int:

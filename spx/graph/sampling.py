@@ -64,6 +64,7 @@ def sample_neighbors(
     sampler: SamplerName = "attention",
     graph_first: bool = False,
     rows: Tensor | None = None,
+    edge_weight: Tensor | None = None,
 ) -> NeighborTable:
     """Draw the K attention edges of each node, or of some nodes.
 
@@ -80,12 +81,14 @@ def sample_neighbors(
         graph_first: whether a row's graph edges are drawn before all others: exactly so, whatever the weights. Within
             both kinds the law stays. A short row's draws with replacement are from its graph edges, if it has any.
         rows: [n] int64, nodes whose rows alone are drawn, which takes what these rows take; default: all N.
+        edge_weight: [M] float32 factors of the weights, such as `spx.graph.weights.row_weights`; the sampler "uniform"
+            then draws in proportion to them.
 
     Returns:
         The table over all N nodes, or those rows of it bit for bit, on the device of the graph.
 
     Raises:
-        ConfigError: K below 1, weights missing or of another length.
+        ConfigError: K below 1, weights missing, or weights or edge weights of another length.
         DatasetError: a row without an edge, among those to be drawn.
 
     Example:
@@ -113,16 +116,21 @@ def sample_neighbors(
         node = int(empty if rows is None else rows[empty])
         raise DatasetError(f"Node {node} has no attention edge to sample from. Augment with self-loops or an expander.")
 
-    weights = None if sampler == "uniform" else weights.detach()
+    if edge_weight is not None and edge_weight.shape != graph.source.shape:
+        raise ConfigError(
+            f"There are {edge_weight.numel():,} edge weights for {graph.num_edges:,} attention edges: those of another "
+            "graph."
+        )
+    weights, factors = (edge_weight, None) if sampler == "uniform" else (weights.detach(), edge_weight)
     first_type = int(EdgeType.GRAPH) if graph_first else None
     if sampler == "top":
-        table = torch_sampling.draw(*graph, weights, k, seed, random=False, first_type=first_type, rows=rows)
+        table = torch_sampling.draw(*graph, weights, k, seed, False, first_type, rows, factors)
     elif graph.indptr.device.type == "cpu" and can_compile():
         from spx.kernels import cpu_sampling
 
-        table = cpu_sampling.draw(*graph, weights, k, seed, first_type, rows)
+        table = cpu_sampling.draw(*graph, weights, k, seed, first_type, rows, factors)
     else:
-        table = torch_sampling.draw(*graph, weights, k, seed, first_type=first_type, rows=rows)
+        table = torch_sampling.draw(*graph, weights, k, seed, True, first_type, rows, factors)
     return NeighborTable(*table)
 
 
@@ -136,7 +144,9 @@ class LazyTable:
     seed: int
     sampler: SamplerName = "attention"
     graph_first: bool = False
+    edge_weight: Tensor | None = None
 
     def rows(self, nodes: Tensor) -> NeighborTable:
         """The rows of `nodes` [n] int64, in their order."""
-        return sample_neighbors(self.graph, self.weights, self.k, self.seed, self.sampler, self.graph_first, nodes)
+        how = (self.k, self.seed, self.sampler, self.graph_first)
+        return sample_neighbors(self.graph, self.weights, *how, nodes, self.edge_weight)

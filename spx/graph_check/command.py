@@ -107,7 +107,7 @@ def _facts(graph: "CheckedGraph", configs: Path, phases: Phases) -> _Facts:
 def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: Console, json_file: str | None) -> int:
     """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
     from spx.graph_check.columns import column_lines
-    from spx.graph_check.facts import memory_of_features
+    from spx.graph_check.facts import memory_of_features, weight_row
 
     dataset, (edges, features, counts, unlabelled, degree, total) = graph.dataset, facts
     names = dataset.class_names or [str(number) for number in range(dataset.num_classes)]
@@ -120,6 +120,7 @@ def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: C
     rows = {
         "nodes": f"{dataset.num_nodes:,}, of which {edges.isolated:,} isolated; {edges.components:,} components",
         "edges": f"{edges.given:,}; left out: {edges.duplicates:,} duplicates, {edges.self_loops:,} self-loops",
+        **weight_row(dataset),
         "direction": "undirected" if edges.reciprocal == 1 else f"{edges.reciprocal:.1%} of the edges run both ways",
         "degree (in)": f"{low:,} to {high:,}, mean {mean:,.1f}, median {median:,.0f}",
         "features": f"{dataset.num_features:,}, from {features.low:.4g} to {features.high:.4g}, "

@@ -71,6 +71,21 @@ def edge_facts(dataset: NodeDataset) -> EdgeFacts:
     )
 
 
+def weight_row(dataset: NodeDataset) -> dict[str, str]:
+    """What the edges' weights are, under the name of its line; nothing of a dataset without."""
+    weight = dataset.edge_weight
+    if weight is None:
+        return {}
+    of_all = weight.numel() + dataset.zero_weights
+    if not weight.numel():
+        return {"edge weights": f"all of {of_all:,} are zeros, which are no edges"}
+    low, high = weight.aminmax()
+    share = dataset.zero_weights / of_all
+    return {
+        "edge weights": f"from {low:.4g} to {high:.4g}, mean {weight.double().mean():.4g}; {share:.1%} zeros, left out"
+    }
+
+
 def _num_pairs(rows: Tensor, sources: Tensor, num_nodes: int) -> int:
     """How many pairs of nodes have an edge, in either direction."""
     pairs = (torch.minimum(rows, sources) * num_nodes + torch.maximum(rows, sources)).numpy()

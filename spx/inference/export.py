@@ -25,6 +25,8 @@ def export_run(run_folder: str | Path, output: str | Path, checkpoint: str | Pat
     model, data_state = build_model(files, checkpoint)
     names = class_names(files, model.num_outputs) or tuple(map(str, range(model.num_outputs)))
     origin = {name: str(files.record[name]) for name in ORIGIN if name in files.record}
+    weights = (files.config["data"].get("init_args") or {}).get("edge_weight")
+    origin |= {} if weights is None else {"edge_weight": str(weights)}
     config = NetworkConfig(
         network=type(model.network).__name__,
         arguments=network_arguments(model.network),

@@ -236,7 +236,7 @@ class TrainedRun:
     def _neighborhoods(self, draws: int, nodes: Tensor | None = None, batch_size: int = BATCH_SIZE) -> list[tuple]:
         """Of each draw, all layers' over all nodes; lazy ones where the nodes to predict, if given, reach little."""
         if not isinstance(self.data, ResampledGraphData):
-            return [(self.data.graph,)]
+            return [(self.data.neighborhood_of(self.model.network),)]
         self.data.eval_samples = 1 if self.data.sampler == "top" else draws
         batches = [] if self._needs_whole_graph or nodes is None else [*map(len, nodes.split(batch_size))]
         return self.data.evaluation_draws_for(batches)

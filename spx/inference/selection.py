@@ -13,6 +13,7 @@ from spx.datasets.checks import FEATURE_DTYPES, broken_rows
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.csr import distinct_edges
 from spx.graph.features import Features, SparseFeatures
+from spx.graph.weights import same_weights
 
 SHOWN = 5
 """Examples in an error."""
@@ -163,9 +164,24 @@ def is_same_graph(graph: Any, data: GraphData) -> bool:
     if graph.num_nodes != own.num_nodes or not (names is None or own.node_ids is None or own.node_ids.equals(names)):
         return False
     given = graph.edge_index.cpu()
+    if own.edge_weight is not None:
+        return _has_same_weights(graph, given, data)
     if given.equal(own.edge_index):
         return True
     if data.own.undirected:
         given = torch.cat((given, given.flip(0)), 1)
     theirs, ours = (distinct_edges(edges, own.num_nodes) for edges in (given, own.edge_index))
     return all(one.equal(other) for one, other in zip(theirs, ours, strict=True))
+
+
+def _has_same_weights(graph: Any, given: Tensor, data: GraphData) -> bool:
+    """Whether its edges and their weights are the run's; edges of weight 0 are none."""
+    own, name = data.dataset, "edge_weight" if isinstance(graph, NodeDataset) else data.own.edge_weight
+    weight = getattr(graph, name, None)
+    if not isinstance(weight, Tensor) or weight.numel() != given.size(1):
+        return False
+    weight = weight.detach().cpu().flatten()
+    given, weight = given[:, weight != 0], weight[weight != 0]
+    if data.own.undirected and not isinstance(graph, NodeDataset):
+        given, weight = torch.cat((given, given.flip(0)), 1), weight.repeat(2)
+    return same_weights((given, weight), (own.edge_index, own.edge_weight), own.num_nodes)

@@ -41,17 +41,20 @@ def draw(
     seed: int,
     first_type: int | None = None,
     rows: Tensor | None = None,
+    factors: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sources [N, K] and types [N, K] of the drawn edges, those of `first_type` before all others; of `rows` [n] alone
-    where they are given. See `spx.graph.sampling.sample_neighbors`."""
+    where they are given; weights times `factors` [M], if given. See `spx.graph.sampling.sample_neighbors`."""
     bounds = bounds_of_rows(indptr, rows)
     neighbors = torch.empty(bounds.numel() - 1, k, dtype=source.dtype)
     types = torch.empty(bounds.numel() - 1, k, dtype=edge_type.dtype)
-    weights = NO_WEIGHTS if weights is None else weights.to(torch.float32).contiguous().numpy()
+    weights, factors = (
+        NO_WEIGHTS if given is None else given.to(torch.float32).contiguous().numpy() for given in (weights, factors)
+    )
     graph = [tensor.numpy() for tensor in (indptr, source, edge_type)]
     run_over(
         _kernel(first_type), row_ranges(bounds, num_threads(NS_PER_EDGE * int(bounds[-1]))),
-        ALL_ROWS if rows is None else rows.contiguous().numpy(), *graph, weights, np.uint64(seed),
+        ALL_ROWS if rows is None else rows.contiguous().numpy(), *graph, weights, factors, np.uint64(seed),
         neighbors.numpy(), types.numpy(),
     )  # fmt: skip
     return neighbors, types
@@ -74,26 +77,32 @@ def _uniform(seed, counter):
 
 
 @njit(inline="always")
-def _given(weights, place):
+def _given(weights, factors, place):
     if not weights.size:
         return 1.0
-    return np.float64(weights[place] if weights[place] > _LEAST else _LEAST)  # nan is least too: a row always fills
+    p = weights[place] * factors[place] if factors.size else weights[place]  # in float32, as on other devices
+    return np.float64(p if p > _LEAST else _LEAST)  # nan is least too: a row always fills
 
 
 @njit(inline="always")
-def _weight(weights, edge_type, first_type, place):
+def _weight(weights, factors, edge_type, first_type, place):
     """By which an edge is drawn; see `spx.kernels.noise.DRAWN_FIRST`."""
     if first_type is None:
-        return _given(weights, place)
-    p = min(_given(weights, place), LARGEST_WEIGHT)
+        return _given(weights, factors, place)
+    p = min(_given(weights, factors, place), LARGEST_WEIGHT)
     return p * DRAWN_FIRST if edge_type[place] == first_type else p
 
 
 @njit(inline="always")
-def _first_bar(weights, first_edge, last_edge, k):
+def _first_bar(weights, factors, first_edge, last_edge, k):
     if last_edge - first_edge <= 2 * k:
         return np.inf
-    total = weights[first_edge:last_edge].sum() if weights.size else np.float32(last_edge - first_edge)
+    if factors.size:
+        total = np.float32(0)
+        for e in range(first_edge, last_edge):
+            total += weights[e] * factors[e]
+    else:
+        total = weights[first_edge:last_edge].sum() if weights.size else np.float32(last_edge - first_edge)
     return (k + 3 * math.sqrt(k)) / total if total > 0 else np.inf
 
 
@@ -107,11 +116,11 @@ def _largest(keys):
 
 
 @njit
-def _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, bar, keys, kept):
+def _keep_smallest(weights, factors, edge_type, first_type, seed, first_edge, last_edge, bar, keys, kept):
     """Fill `kept` with the edges of the smallest keys below the bar; returns how many there are."""
     count, worst = 0, 0
     for e in range(first_edge, last_edge):
-        p, u = _weight(weights, edge_type, first_type, e), _uniform(seed, e)
+        p, u = _weight(weights, factors, edge_type, first_type, e), _uniform(seed, e)
         if 1.0 - u >= bar * p:
             continue
         key = -math.log(u) / p
@@ -137,18 +146,18 @@ def _sort(kept):
 
 
 @njit
-def _repeat_drawn(weights, edge_type, first_type, seed, slots_from, first_edge, degree, kept):
+def _repeat_drawn(weights, factors, edge_type, first_type, seed, slots_from, first_edge, degree, kept):
     """All edges of a short row, then draws with replacement."""
     total = 0.0
     for slot in range(degree):
         kept[slot] = first_edge + slot
-        total += _weight(weights, edge_type, first_type, first_edge + slot)
+        total += _weight(weights, factors, edge_type, first_type, first_edge + slot)
     for slot in range(degree, kept.size):
         target = _uniform(seed, slots_from + slot) * total
-        place, passed = first_edge, _weight(weights, edge_type, first_type, first_edge)
+        place, passed = first_edge, _weight(weights, factors, edge_type, first_type, first_edge)
         while passed <= target and place < first_edge + degree - 1:
             place += 1
-            passed += _weight(weights, edge_type, first_type, place)
+            passed += _weight(weights, factors, edge_type, first_type, place)
         kept[slot] = place
 
 
@@ -156,7 +165,7 @@ def _repeat_drawn(weights, edge_type, first_type, seed, slots_from, first_edge, 
 def _kernel(first_type: int | None) -> Callable:
     """The kernel that draws edges of one type before all others, or without such a type."""
 
-    def kernel(part, start, stop, rows, indptr, source, edge_type, weights, seed, neighbors, types):
+    def kernel(part, start, stop, rows, indptr, source, edge_type, weights, factors, seed, neighbors, types):
         k = neighbors.shape[1]
         keys, kept = np.empty(k, np.float64), np.empty(k, np.int64)
         num_edges = indptr[indptr.size - 1]  # counters of the slots to fill follow those of the edges
@@ -165,12 +174,14 @@ def _kernel(first_type: int | None) -> Callable:
             first_edge, last_edge = indptr[i], indptr[i + 1]
             degree = last_edge - first_edge
             if degree > k:
-                bar = _first_bar(weights, first_edge, last_edge, k) if first_type is None else np.inf
-                if _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, bar, keys, kept) < k:
-                    _keep_smallest(weights, edge_type, first_type, seed, first_edge, last_edge, np.inf, keys, kept)
+                bar = _first_bar(weights, factors, first_edge, last_edge, k) if first_type is None else np.inf
+                by = (weights, factors, edge_type, first_type, seed, first_edge, last_edge)
+                if _keep_smallest(*by, bar, keys, kept) < k:
+                    _keep_smallest(*by, np.inf, keys, kept)
                 _sort(kept)
             else:
-                _repeat_drawn(weights, edge_type, first_type, seed, num_edges + i * k, first_edge, degree, kept)
+                slots_from = num_edges + i * k
+                _repeat_drawn(weights, factors, edge_type, first_type, seed, slots_from, first_edge, degree, kept)
             for slot in range(k):
                 neighbors[place, slot] = source[kept[slot]]
                 types[place, slot] = edge_type[kept[slot]]

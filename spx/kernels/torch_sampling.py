@@ -23,9 +23,10 @@ def draw(
     random: bool = True,
     first_type: int | None = None,
     rows: Tensor | None = None,
+    factors: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sources [N, K] and types [N, K] of the drawn edges, or of the largest weights where `random` is false; edges of
-    `first_type` before all others; of `rows` [n] alone where they are given. See
+    `first_type` before all others; of `rows` [n] alone where they are given; weights times `factors` [M], if given. See
     `spx.graph.sampling.sample_neighbors`."""
     num_edges, bounds = source.numel(), bounds_of_rows(indptr, rows)
     chosen = torch.empty(bounds.numel() - 1, k, dtype=torch.int64, device=indptr.device)
@@ -38,6 +39,8 @@ def draw(
             drawn_by = torch.ones(edges.numel(), device=indptr.device)
         else:
             given = weights[edges.to(weights.device)].to(indptr.device, torch.float32)
+            if factors is not None:
+                given = given * factors[edges.to(factors.device)].to(indptr.device)
             drawn_by = torch.where(given > SMALLEST_WEIGHT, given, SMALLEST_WEIGHT)
         if first_type is not None:
             drawn_by = drawn_by.double().clamp_(max=LARGEST_WEIGHT)

@@ -10,6 +10,7 @@ from torch.nn.functional import dropout, normalize
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.graph.features import Features, SparseFeatures
+from spx.graph.weights import WeightedGraph
 from spx.nn.encoder import FeatureEncoder
 from spx.nn.norms import make_norm
 from spx.nn.settings import BaselineSettings
@@ -25,7 +26,7 @@ class BaselineNetwork(nn.Module):
       (Luo et al., NeurIPS 2024);
     - `residual`: h + dropout(ReLU(norm(conv(h)))) of width d between a linear encoder and a linear head.
 
-    Polynormer and SGFormer are PyG's models as a whole.
+    Polynormer and SGFormer are PyG's models as a whole. The GCN takes weights of the edges; the others know none.
 
     Args:
         num_features: F.
@@ -59,10 +60,16 @@ class BaselineNetwork(nn.Module):
         )
         self.head = nn.Linear(width, num_outputs) if residual or skip else nn.Identity()
 
-    def forward(self, x: Features, neighborhoods: Sequence[AttentionGraph]) -> Tensor:
-        """Logits [N, C] from `x` [N, F]; the convolutions that know self-loops add them. Sparse features are
-        made dense: PyG's classes take no others."""
-        graph, settings = neighborhoods[0], self.settings
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it makes use of a `WeightedGraph`."""
+        return self.settings.kind == "gcn"
+
+    def forward(self, x: Features, neighborhoods: Sequence[AttentionGraph | WeightedGraph]) -> Tensor:
+        """Logits [N, C] from `x` [N, F]; the convolutions that know self-loops add them, of weight 1. Sparse features
+        are made dense: PyG's classes take no others."""
+        settings, weighted = self.settings, isinstance(neighborhoods[0], WeightedGraph)
+        graph, weight = neighborhoods[0] if weighted else (neighborhoods[0], None)
         x = x.to_dense() if isinstance(x, SparseFeatures) else x
         with torch.autocast(x.device.type, enabled=False):  # sparse products know no half precision
             x = x.float() if x.dtype == torch.float16 else x
@@ -70,11 +77,11 @@ class BaselineNetwork(nn.Module):
                 x = normalize(x, p=1)
             if settings.feature_dropout:
                 x = dropout(x, settings.feature_dropout, self.training)
-            return self._peer_logits(x, graph) if self.peer is not None else self._stack(x, graph)
+            return self._peer_logits(x, graph) if self.peer is not None else self._stack(x, graph, weight)
 
-    def _stack(self, x: Tensor, graph: AttentionGraph) -> Tensor:
+    def _stack(self, x: Tensor, graph: AttentionGraph, weight: Tensor | None) -> Tensor:
         h = self.encoder(x)
-        edges = _edges(self.settings.kind, graph, h.dtype)
+        edges = _edges(self.settings.kind, graph, h.dtype, weight)
         for layer, convolution in enumerate(self.layers):
             update = convolution(h) if edges is None else convolution(h, edges)
             if self.settings.skip:
@@ -155,9 +162,9 @@ def _convolution(settings: BaselineSettings, before: int, after: int) -> nn.Modu
     return GATConv(before, after, settings.num_heads, concat=False, dropout=settings.dropout)  # the last one's classes
 
 
-def _edges(kind: str, graph: AttentionGraph, dtype: torch.dtype) -> Tensor | None:
+def _edges(kind: str, graph: AttentionGraph, dtype: torch.dtype, given: Tensor | None) -> Tensor | None:
     """The edges as the convolutions of a kind take them: a sparse matrix [N, N], ten times faster than an edge_index
-    where edges carry no vectors; GAT's do."""
+    where edges carry no vectors; GAT's do. `given`: weights [M], of the GCN alone."""
     if kind == "mlp":
         return None
     if kind == "gat":
@@ -167,7 +174,9 @@ def _edges(kind: str, graph: AttentionGraph, dtype: torch.dtype) -> Tensor | Non
     if kind == "gcn":
         from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-        (source, rows), weight = gcn_norm(graph.edge_index(), None, graph.num_nodes, dtype=dtype)
+        (source, rows), weight = gcn_norm(
+            graph.edge_index(), None if given is None else given.to(dtype), graph.num_nodes, dtype=dtype
+        )
         by_row = rows.argsort(stable=True)
         source, weight = source[by_row], weight[by_row]
         indptr = torch.cat((indptr[:1], torch.bincount(rows, minlength=graph.num_nodes).cumsum(0)))

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from spx.datasets.own.edges import Edges
 from spx.datasets.own.error_words import listed, one_line
 from spx.datasets.own.node_table import extra, table_of
 from spx.datasets.own.sparse import checked, edges_of
+from spx.datasets.own.weights import only_weight
 from spx.errors import DatasetError
 from spx.graph.features import Features, SparseFeatures
 
@@ -36,17 +37,18 @@ _PROBE = (
 
 
 class Annotated(NamedTuple):
-    """What an .h5ad holds of a graph: nodes' table, edges [2, E] as rows of it, x [N, F] and F names, if there are."""
+    """What an .h5ad holds of a graph: nodes' table, edges between rows of it, x [N, F] and F names, if there are."""
 
     nodes: "polars.DataFrame"
-    edges: Tensor
+    edges: Edges
     x: Features | None
     names: tuple[str, ...] | None
 
 
-def read_annotated(file: Path) -> Annotated:
+def read_annotated(file: Path, weight: str | None = None) -> Annotated:
     """Read these parts alone: other layers stay on disk.
 
+    weight  "weight": the neighbours' values are those of the edges; None: they aren't used
     Raises DatasetError for a file that is damaged, or lacks edges in obsp.
     """
     read_elem = extra("anndata.io", "An .h5ad file").read_elem
@@ -70,13 +72,15 @@ def read_annotated(file: Path) -> Annotated:
             f"{file.name} has no neighbours in obsp (it has {listed(found)}): scanpy.pp.neighbors(adata), then "
             "adata.write_h5ad(PATH)"
         )
-    edges = edges_of(checked(matrix, f"obsp[{chosen!r}]"), f"obsp[{chosen!r}]", file.name)
+    what = f"obsp[{chosen!r}]"
+    edges, values = edges_of(checked(matrix, what), what, file.name, only_weight(weight, f"a matrix such as {what}"))
     ids = [str(name) for name in obs.index]
     nodes = table_of(ids, {str(name): _plain(obs[name]) for name in obs.columns}, f"{file.name}: obs")
     features = None if x is None else _features(checked(x, "X"), len(ids))
     known = features is not None and len(set(names)) == len(names) == features.size(1)
     ends = torch.from_numpy(np.ascontiguousarray(edges.T))
-    return Annotated(nodes, ends, features, tuple(names) if known else None)
+    found = Edges(ends, {}, None if values is None else torch.from_numpy(values))
+    return Annotated(nodes, found, features, tuple(names) if known else None)
 
 
 def _features(x: Any, num_nodes: int) -> Features:

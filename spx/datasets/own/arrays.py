@@ -14,6 +14,7 @@ from spx.datasets.own.foreign_keys import KEYS, house_arrays
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.labels import Labels, Names, class_labels, classes_from_numbers, labels_if_known, several_labels
 from spx.datasets.own.settings import OwnSettings
+from spx.datasets.own.weights import OFFER, array_weights
 from spx.errors import DatasetError
 from spx.graph.features import Features, SparseFeatures
 
@@ -27,16 +28,18 @@ Arrays = Mapping[str, "np.ndarray | spmatrix | None"]
 """Of them `x` may be a sparse matrix."""
 
 
-def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> OwnGraph:
+def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str, weight: str | None = None) -> OwnGraph:
     """The graph that the arrays make; docs/own-data.md says what each must hold, and what else it may be called.
 
     arrays           may be matrices of SciPy; other keys, and those that are None, are left out with a warning
     masks_by_column  whether a square mask [N, N] has a split in each column (PyG's way) or in each row
     source           the file that warnings name
+    weight           the array of the edges' weights; None: they aren't used
     Raises DatasetError for arrays that are missing, of wrong shape or kind, or don't fit one another.
     """
-    arrays = house_arrays(arrays, source)
-    _warn_of_others(arrays, source)
+    arrays = house_arrays(arrays, source, weight)
+    _warn_of_others(arrays, source, weight)
+    edge_weight = _weights(arrays, weight)
     arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
     if "y" not in arrays:
         raise DatasetError(_missing("y, the labels [N]", "y", arrays))
@@ -51,6 +54,7 @@ def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str) -> Own
         _features(arrays["x"], num_nodes) if "x" in arrays else None,
         masks_in(arrays, num_nodes, masks_by_column),
         _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
+        edge_weight=edge_weight,
     )
 
 
@@ -59,7 +63,9 @@ def unlabelled_graph(arrays: Arrays, settings: OwnSettings, source: str) -> OwnG
 
     Raises DatasetError as `graph_from_arrays`; or nothing says how many nodes there are.
     """
-    arrays = {key: array for key, array in house_arrays(arrays, source).items() if key in KEYS and array is not None}
+    arrays = house_arrays(arrays, source, settings.edge_weight)
+    edge_weight = _weights(arrays, settings.edge_weight)
+    arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
     sized = next((key for key in ("x", "y", "node_ids") if key in arrays), None)
     if sized is None and "num_nodes" not in arrays:
         raise DatasetError(_missing("x, y or num_nodes, which say how many nodes there are", "x", arrays))
@@ -70,13 +76,23 @@ def unlabelled_graph(arrays: Arrays, settings: OwnSettings, source: str) -> OwnG
         _features(arrays["x"], num_nodes) if "x" in arrays else None,
         None,
         _node_ids(arrays["node_ids"], num_nodes) if "node_ids" in arrays else None,
+        edge_weight=edge_weight,
     )
 
 
-def _warn_of_others(arrays: Arrays, source: str) -> None:
-    others = [key for key, array in arrays.items() if key not in KEYS or array is None]
+def _weights(arrays: Arrays, name: str | None) -> Tensor | None:
+    if name is None:
+        return None
+    there = {key: array for key, array in arrays.items() if array is not None}
+    return array_weights(arrays, name, _edges(there).size(1))
+
+
+def _warn_of_others(arrays: Arrays, source: str, weight: str | None) -> None:
+    others = [key for key, array in arrays.items() if (key not in KEYS or array is None) and key != weight]
     if others:
         instead = "" if arrays.get("x") is not None else "; it has no x, so node degrees are the features"
+        if weight is None and any("weight" in key or key.startswith("edge_") for key in others):
+            instead += f". {OFFER}"
         logger.warning("%s: %s are not used%s", source, listed(others), instead)
 
 

@@ -1,5 +1,6 @@
 """A folder of DGL's CSV datasets: meta.yaml names a table of nodes and a table of edges. N nodes."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,13 @@ import yaml
 from spx.datasets.own.edges import Edges, ends_of
 from spx.datasets.own.error_words import listed, one_line, shown
 from spx.datasets.own.names import ID, SOURCE, TARGET
+from spx.datasets.own.weights import OFFER
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars
+
+logger = logging.getLogger(__name__)
 
 META = "meta.yaml"
 _MEND = "save the graph of one kind as nodes.csv and edges.csv"
@@ -23,9 +27,12 @@ def is_dgl(folder: Path) -> bool:
     return (folder / META).is_file()
 
 
-def read_dgl(folder: Path) -> "tuple[polars.DataFrame, str, Callable[[polars.Series], Edges]]":
+def read_dgl(
+    folder: Path, weight: str | None = None
+) -> "tuple[polars.DataFrame, str, Callable[[polars.Series], Edges]]":
     """The table of nodes, its file's name, and the edges [2, E] for the nodes' ids. Numbers in a list stay lists.
 
+    weight  the column of the edges' weights; None: they aren't used
     Raises DatasetError for several graphs or kinds of nodes, and for files or columns that are missing.
     """
     nodes_file, edges_file, separator = _meta(folder)
@@ -36,8 +43,12 @@ def read_dgl(folder: Path) -> "tuple[polars.DataFrame, str, Callable[[polars.Ser
         if count > 1:
             raise DatasetError(f"{nodes_file.name} holds {count} graphs (graph_id), but one is trained on: {_MEND}")
         nodes = nodes.drop("graph_id")
+    left_out = [name for name in edges.columns if name not in (SOURCE, TARGET, "graph_id", weight)]
+    if left_out:
+        offer = "" if weight else f". {OFFER}"
+        logger.warning("%s: the columns %s are not used%s", edges_file.name, listed(left_out), offer)
     nodes = nodes.with_columns(_lists(nodes[name]) for name in nodes.columns if name != ID)
-    return nodes, nodes_file.name, partial(ends_of, edges, what=edges_file.name)
+    return nodes, nodes_file.name, partial(ends_of, edges, what=edges_file.name, weight=weight)
 
 
 def _meta(folder: Path) -> tuple[Path, Path, str]:

@@ -1,6 +1,7 @@
 """Edges alone: lists of two columns, and MatrixMarket, whose nodes are a table beside them. N nodes, E edges."""
 
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from spx.datasets.own.edges import Edges, ends_of
 from spx.datasets.own.error_words import one_line, shown
 from spx.datasets.own.names import SOURCE, TARGET
+from spx.datasets.own.weights import SETTING, TO_USE, WEIGHT, as_weights, only_weight
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -22,25 +24,41 @@ _LINE = r"^([^\s,;]+)[\s,;]+([^\s,;]+)(.*)$"
 _TITLES = ("source", "from", "src", "fromnodeid", "node_1", "id_1", "u", "node1")
 
 
-def read_edges(file: Path, ids: "polars.Series") -> Edges:
+def read_edges(file: Path, ids: "polars.Series", weight: str | None = None) -> Edges:
     """The edges between the nodes with the ids [N] that the file names.
 
+    weight  "weight": the third column of a list, or MatrixMarket's values; of networkx' lists, any name in {...}; None:
+            weights aren't used
     A list has an edge a line: two ids, with spaces, tabs, commas or semicolons between them; what follows is left out,
     and so are lines that begin with # or %. MatrixMarket counts the nodes from 1, in the order of the table.
     Raises DatasetError for a file that is neither, and for ids that no node has.
     """
     if file.suffix.lower() == ".mtx":
-        return Edges(_of_matrix(file, ids), {})
-    return ends_of(_list(file), ids, file.name)
+        return _of_matrix(file, ids, only_weight(weight, f"the matrix in {file.name}"))
+    return ends_of(_list(file, weight), ids, file.name, None if weight is None else WEIGHT)
 
 
-def _list(file: Path) -> "polars.DataFrame":
+def _list(file: Path, weight: str | None) -> "polars.DataFrame":
     import polars
 
     pairs, rest = _pairs(_lines(file), file.name, _TITLES)
-    if rest.str.contains(r"[^\s,;]").any() and not rest.str.contains(r"^[\s,;]*(1(\.0*)?|\{\})?$").all():
-        logger.warning("%s: only its first two columns are used (weights are not)", file)
-    return polars.DataFrame({name: pairs[name].str.strip_chars('"') for name in (SOURCE, TARGET)})
+    weights = [] if weight is None else [_third(rest, weight, file).alias(WEIGHT)]
+    if (
+        weight is None
+        and rest.str.contains(r"[^\s,;]").any()
+        and not rest.str.contains(r"^[\s,;]*(1(\.0*)?|\{\})?$").all()
+    ):
+        logger.warning("%s: only its first two columns are used (weights are not). To use them: %s", file, TO_USE)
+    return polars.DataFrame([*(pairs[name].str.strip_chars('"') for name in (SOURCE, TARGET)), *weights])
+
+
+def _third(rest: "polars.Series", weight: str, file: Path) -> "polars.Series":
+    """The text of the weight [E] in what follows the two ids; a comma may be a decimal one where none separates."""
+    if len(rest) and rest.str.contains(r"^[\s,;]*\{").all():
+        return rest.str.extract(rf"""['"]{re.escape(weight)}['"]\s*:\s*([^,}}]+)""")
+    only_weight(weight, f"the list in {file.name}")
+    by_comma = rest.str.contains(r"^\s*,")
+    return rest.str.extract(r"^\s*,\s*([^\s,;]+)").zip_with(by_comma, rest.str.extract(r"^[\s;]*([^\s;]+)"))
 
 
 def _lines(file: Path) -> "polars.Series":
@@ -81,7 +99,7 @@ def _pairs(lines: "polars.Series", what: str, titles: tuple[str, ...] = ()) -> "
     return polars.DataFrame({SOURCE: source, TARGET: target}), rest
 
 
-def _of_matrix(file: Path, ids: "polars.Series") -> Tensor:
+def _of_matrix(file: Path, ids: "polars.Series", weighted: bool) -> Edges:
     """Read as text: SciPy's reader ends the process on some damaged files."""
     form, symmetry = _head(file)
     if form != "coordinate":
@@ -101,10 +119,17 @@ def _of_matrix(file: Path, ids: "polars.Series") -> Tensor:
         )
     if len(edges) and not 0 <= edges.min() <= edges.max() < rows:
         raise DatasetError(f"{file.name} names node {edges.max() + 1}, but numbers its nodes from 1 to {rows}")
-    edges = edges[_weights(values[1:], file)]
+    there, found = _are_edges(values[1:], file, weighted), None
+    if weighted:
+        if symmetry not in ("general", "symmetric"):
+            raise DatasetError(f"{file.name} is {symmetry}: its values are no weights; leave {SETTING} out")
+        found = _weights(values[1:], edges, file)[torch.from_numpy(there)]
+    edges = edges[there]
     if symmetry != "general":
-        edges = np.concatenate([edges, edges[edges[:, 0] != edges[:, 1]][:, ::-1]])
-    return torch.from_numpy(np.ascontiguousarray(_order(ids, file)[edges].T))
+        turned = edges[:, 0] != edges[:, 1]
+        edges = np.concatenate([edges, edges[turned][:, ::-1]])
+        found = None if found is None else torch.cat([found, found[torch.from_numpy(turned)]])
+    return Edges(torch.from_numpy(np.ascontiguousarray(_order(ids, file)[edges].T)), {}, found)
 
 
 def _head(file: Path) -> tuple[str, str]:
@@ -130,13 +155,23 @@ def _integers(texts: "polars.Series", what: str) -> np.ndarray:
     return numbers.to_numpy()
 
 
-def _weights(values: "polars.Series", file: Path) -> np.ndarray:
+def _weights(values: "polars.Series", edges: np.ndarray, file: Path) -> Tensor:
+    """[E] float32: the entries' values, which lie at the places `edges` [E, 2]."""
+    import polars
+
+    numbers = values.str.extract(r"^\s*(\S+)\s*$").cast(polars.Float64, strict=False).fill_null(float("nan"))
+    return as_weights(
+        numbers.to_numpy(), file.name, lambda edge: "the entry ({}, {})".format(*(edges[edge] + 1).tolist())
+    )
+
+
+def _are_edges(values: "polars.Series", file: Path, weighted: bool) -> np.ndarray:
     """[E]: whether each entry is an edge: its value is not zero, or there is none."""
     import polars
 
     first = values.str.extract(r"^\s*(\S+)").cast(polars.Float64, strict=False)
-    if ((first != 1) & first.is_not_null()).any():
-        logger.warning("%s: the values of its entries (weights) are not used", file)
+    if not weighted and ((first != 1) & first.is_not_null()).any():
+        logger.warning("%s: the values of its entries (weights) are not used. To use them: %s", file, TO_USE)
     return (first.is_null() | (first != 0)).to_numpy()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from spx.datasets.own.error_words import listed
 from spx.datasets.own.sparse import PARTS, csr_of, dense, edges_of
+from spx.datasets.own.weights import WEIGHT
 from spx.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,12 @@ def wanted(names: Iterable[str]) -> frozenset[str]:
     )
 
 
-def house_arrays(arrays: Mapping[str, Any], source: str) -> dict[str, np.ndarray | None]:
+def house_arrays(arrays: Mapping[str, Any], source: str, weight: str | None = None) -> dict[str, np.ndarray | None]:
     """The arrays under the house's names, and in its forms; what is not known stays as it is.
 
     arrays  dense, or matrices of SciPy; None: not read
     source  the file that warnings name
+    weight  the array of the edges' weights; "weight" may be the values of an adjacency matrix
     Raises DatasetError for sparse parts that make no matrix, and for two arrays that could both be meant.
     """
     found = _joined(arrays)
@@ -92,7 +94,9 @@ def house_arrays(arrays: Mapping[str, Any], source: str) -> dict[str, np.ndarray
         told = ", ".join(f"{key} as {house}" for key, house in taken.items())
         logger.warning("%s: taken: %s", source, told)
     if found.get("adj") is not None:
-        found["edges"] = edges_of(found.pop("adj"), "the adjacency matrix", source)
+        weighted = weight == WEIGHT and found.get(WEIGHT) is None
+        found["edges"], values = edges_of(found.pop("adj"), "the adjacency matrix", source, weighted)
+        found |= {WEIGHT: values} if weighted else {}
     if taken.get("node_features") and found.get("edges") is not None:
         _say_if_listed_once(found["edges"], source)
     return {key: array if key == "x" or key not in KEYS else dense(array, key) for key, array in found.items()}

@@ -25,6 +25,7 @@ class OwnGraph(NamedTuple):
     feature_names  F, of a table's columns; None: they have no names
     features_file  the file that x is a map of; None: x is in memory
     split       the one that was chosen; None: none yet
+    edge_weight  [E] float32, at least 0; None: not asked for
     schema, table_digest, split_origin  as of `NodeDataset`
     """
 
@@ -39,6 +40,7 @@ class OwnGraph(NamedTuple):
     schema: dict[str, Any] | None = None
     table_digest: str | None = None
     split_origin: str = ""
+    edge_weight: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -59,6 +61,14 @@ def with_reverses(edge_index: Tensor, num_nodes: int) -> Tensor:
     """The edges [2, E] and their reverses, each once, sorted by source, then target."""
     both = torch.cat([edge_index, edge_index.flip(0)], dim=1)
     return _ends(_distinct(both, num_nodes), num_nodes)
+
+
+def reverses_weighted(edge_index: Tensor, weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    """`with_reverses`, and the weights [E'] float32: the sum over all edges [E] between the two nodes, either way."""
+    both = torch.cat([edge_index, edge_index.flip(0)], dim=1)
+    keys, places = torch.unique(both[0] * num_nodes + both[1], return_inverse=True)
+    sums = torch.zeros(keys.numel(), dtype=torch.float64).index_add_(0, places, torch.cat([weight, weight]).double())
+    return _ends(keys, num_nodes), sums.float()
 
 
 def default_features(edge_index: Tensor, num_nodes: int) -> Tensor:

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spx.datasets.own.edges import Edges
 from spx.datasets.own.error_words import listed, one_line, shown
 from spx.datasets.own.node_table import extra, names_of, table_of
+from spx.datasets.own.weights import OFFER, WEIGHT, as_weights, weight_column
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ _DRAWING = {"x", "y", "r", "g", "b"}
 KINDS = {".graphml": "GraphML", ".gexf": "GEXF", ".gml": "GML"}
 
 
-def read_graph_file(file: Path) -> "tuple[polars.DataFrame, Tensor]":
-    """The table of nodes, with the column `id`, and the edges [2, E] int64 as rows of it.
+def read_graph_file(file: Path, weight: str | None = None) -> "tuple[polars.DataFrame, Edges]":
+    """The table of nodes, with the column `id`, and the edges between its rows.
 
+    weight  the attribute of the edges that is their weight; None: they aren't used
     An edge of an undirected graph leads both ways.
     Raises DatasetError for a file that is not whole, holds more than one graph, or edges of nodes that are not there.
     """
@@ -44,7 +47,7 @@ def read_graph_file(file: Path) -> "tuple[polars.DataFrame, Tensor]":
     except Exception as error:  # whatever a damaged file makes the parsers raise
         reason = f"{type(error).__name__}: {one_line(error, 150)}"
         raise DatasetError(f"{file.name} can't be read as {kind} ({reason}): save it anew") from error
-    return _table(graph, file.name), _edges(graph, file.name)
+    return _table(graph, file.name), _edges(graph, file.name, weight)
 
 
 def _graphml(networkx: Any, file: Path) -> "networkx.Graph":
@@ -117,14 +120,38 @@ def _table(graph: "networkx.Graph", what: str) -> "polars.DataFrame":
     return table_of([str(node) for node in graph], columns, what)
 
 
-def _edges(graph: "networkx.Graph", what: str) -> Tensor:
-    """[2, E]: both ways if the graph is undirected, a self-loop once."""
+def _edges(graph: "networkx.Graph", what: str, weight: str | None) -> Edges:
+    """Both ways if the graph is undirected, a self-loop once."""
     places = {node: place for place, node in enumerate(graph)}
     flat = chain.from_iterable((places[source], places[target]) for source, target in graph.edges())
     edges = np.fromiter(flat, dtype=np.int64).reshape(-1, 2)
     names = [name for name in names_of(values for *_, values in graph.edges(data=True)) if name not in ("id", "key")]
-    if names:
-        logger.warning("%s: the attributes %s of its edges are not used", what, listed(names))
+    found = None if weight is None else _weights(graph, weight_column(weight, names, f"{what}'s edges"), what)
+    left_out = [name for name in names if weight is None or name.lower() != weight.lower()]
+    if left_out:
+        offer = "" if weight else f". {OFFER}"
+        logger.warning("%s: the attributes %s of its edges are not used%s", what, listed(left_out), offer)
     if not graph.is_directed():
-        edges = np.concatenate([edges, edges[edges[:, 0] != edges[:, 1]][:, ::-1]])
-    return torch.from_numpy(np.ascontiguousarray(edges.T))
+        turned = edges[:, 0] != edges[:, 1]
+        edges = np.concatenate([edges, edges[turned][:, ::-1]])
+        found = None if found is None else torch.cat([found, found[torch.from_numpy(turned)]])
+    return Edges(torch.from_numpy(np.ascontiguousarray(edges.T)), {}, found)
+
+
+def _weights(graph: "networkx.Graph", name: str, what: str) -> Tensor:
+    """[E] float32, of each edge as the file lists it."""
+    default = (graph.graph.get("edge_default") or {}).get(name)
+    if default is None and what.lower().endswith(".gexf") and name == WEIGHT:
+        default = 1.0  # as GEXF has it
+    ends, values = [], []
+    for source, target, value in graph.edges(data=name, default=default):
+        ends.append((source, target))
+        try:
+            values.append(float("nan" if value is None else value))
+        except (TypeError, ValueError):
+            raise DatasetError(
+                f"{what}: the attribute {name!r} of the edge {shown(source)} - {shown(target)} is {shown(value)}: a "
+                "weight is a number from 0"
+            ) from None
+    place = lambda edge: f"the edge {shown(ends[edge][0])} - {shown(ends[edge][1])}"  # noqa: E731
+    return as_weights(np.array(values, dtype=np.float64), f"{what}: the edges' attribute {name!r}", place)

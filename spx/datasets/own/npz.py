@@ -20,9 +20,10 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def read_npz(file: Path) -> dict[str, np.ndarray | None]:
+def read_npz(file: Path, further: str | None = None) -> dict[str, np.ndarray | None]:
     """The arrays of the keys that are `wanted`, None for each other key. Names that are Python objects are left out.
 
+    further  another key that is read, if it is there
     Raises DatasetError for a file that is no whole .npz of plain arrays, and for arrays that need more memory than
     the machine has.
     """
@@ -31,7 +32,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray | None]:
             members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
             nameless = [key for key in members if key in NAMES and _holds_objects(archive, members[key])]
             members = {key: member for key, member in members.items() if key not in nameless}
-            read = wanted(members)
+            read = wanted(members) | ({further} & members.keys())
             _check_sizes([members[key] for key in read])
             arrays = {key: _array(archive, member) if key in read else None for key, member in members.items()}
     except (DatasetError, MemoryError):

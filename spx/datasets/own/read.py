@@ -12,7 +12,7 @@ from spx.datasets.checks import check_dataset
 from spx.datasets.own.arrays import graph_from_arrays, unlabelled_graph
 from spx.datasets.own.error_words import one_line
 from spx.datasets.own.geom_gcn import is_geom_gcn, read_geom_gcn
-from spx.datasets.own.graph import OwnGraph, check_ends, default_features, with_reverses
+from spx.datasets.own.graph import OwnGraph, check_ends, default_features, reverses_weighted, with_reverses
 from spx.datasets.own.labels import classes_or_labels
 from spx.datasets.own.npz import read_npz
 from spx.datasets.own.ogb_folder import is_ogb, read_ogb
@@ -20,6 +20,7 @@ from spx.datasets.own.saved import read_saved
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.tabled import EXPECTED, read_tables
+from spx.datasets.own.weights import none_there, without_zeros
 from spx.datasets.types import RANKED, Metric, NodeDataset, Task
 from spx.errors import ArtifactError, DatasetError
 from spx.graph.features import Features
@@ -62,7 +63,14 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
         labels = classes_or_labels(labels, settings.task, "the labels")
     metric = _metric(settings.metric, labels.task, len(labels.class_names))
     check_ends(graph.edge_index, num_nodes)
-    edge_index = with_reverses(graph.edge_index, num_nodes) if settings.undirected else graph.edge_index
+    edge_index, edge_weight = graph.edge_index, graph.edge_weight
+    if edge_weight is not None:
+        edge_index, edge_weight = without_zeros(edge_index, edge_weight, path)
+    num_left_out = graph.edge_index.size(1) - edge_index.size(1)
+    if settings.undirected and edge_weight is not None:
+        edge_index, edge_weight = reverses_weighted(edge_index, edge_weight, num_nodes)
+    elif settings.undirected:
+        edge_index = with_reverses(edge_index, num_nodes)
     return NodeDataset(
         name=run_name(path),
         protocol=protocol,
@@ -80,6 +88,8 @@ def _read(path: str, protocol: str, split: int, settings: OwnSettings, schema: M
         features_file=graph.features_file,
         schema=graph.schema,
         table_digest=graph.table_digest,
+        edge_weight=edge_weight,
+        zero_weights=num_left_out,
         split_origin=graph.split_origin or split_origin(graph.masks, labels, split, settings),
     )
 
@@ -92,13 +102,15 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
     for name in ("categorical", "missing", "columns"):
         if getattr(settings, name) != getattr(OwnSettings(), name):
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
-    found = arrays(path)
+    if os.path.isdir(path):
+        none_there(settings.edge_weight, "a folder of OGB or Geom-GCN")
+    found = arrays(path) if settings.edge_weight is None else arrays(path, settings.edge_weight)
     if settings.classes is not None:
         return unlabelled_graph(found, settings, str(path))
-    return graph_from_arrays(found, masks_by_column=arrays is read_saved, source=str(path))
+    return graph_from_arrays(found, arrays is read_saved, str(path), settings.edge_weight)
 
 
-def _arrays_in(path: Path) -> Callable[[Path], dict[str, Any]] | None:
+def _arrays_in(path: Path) -> Callable[..., dict[str, Any]] | None:
     """What reads the arrays at the path; None where there are tables."""
     if os.path.isdir(path):
         return read_ogb if is_ogb(path) else read_geom_gcn if is_geom_gcn(path) else None

@@ -7,6 +7,7 @@ one of which (`ClusterData`) opens another file and unpickles whatever it holds;
 In place of the few names that a `Data` needs, empty stand-ins are built, and nothing of PyG runs.
 """
 
+import logging
 import pickle
 import re
 import warnings
@@ -23,11 +24,14 @@ from spx.datasets.own.error_words import one_line
 from spx.datasets.own.foreign_keys import KEYS, KNOWN, flat_splits, wanted
 from spx.datasets.own.hints import for_class
 from spx.datasets.own.sparse import checked
+from spx.datasets.own.weights import TO_USE, WEIGHT
 from spx.errors import DatasetError
 from spx.torch_files import damage
 
 if TYPE_CHECKING:
     pass
+
+logger = logging.getLogger(__name__)
 
 MOST_COLUMNS = 1 << 24
 """That sparse features may have in a file of fewer bytes."""
@@ -64,9 +68,10 @@ _KNOWN = [
 ]
 
 
-def read_saved(file: Path) -> dict[str, Any]:
+def read_saved(file: Path, further: str | None = None) -> dict[str, Any]:
     """The tensors of the keys that are `wanted` as arrays, None for each other key; adj_t is turned into edge_index.
 
+    further  another key that is read, if it is there: "weight" may be the values of adj_t
     Sparse x and adj are matrices of SciPy; a dictionary split_idx becomes train_idx, val_idx and test_idx.
     Raises DatasetError for files that hold anything but one graph's tensors, numbers and texts.
     """
@@ -74,11 +79,16 @@ def read_saved(file: Path) -> dict[str, Any]:
         raise DatasetError(f"it is damaged, or no file of torch.save ({reason}): save it anew, by torch 1.6 or newer")
     fields = flat_splits(_fields(_load(file)))
     if fields.get("adj_t") is not None and fields.get("edge_index") is None:
-        fields["edge_index"] = _edges_of(fields.pop("adj_t"))
+        fields["edge_index"], values = _edges_of(fields.pop("adj_t"))
+        if further == WEIGHT:
+            fields.setdefault(WEIGHT, values)
+        elif bool((values != 1).any()):
+            logger.warning("%s: the values of adj_t (weights) are not used. To use them: %s", file, TO_USE)
     fields = {name: value for name, value in fields.items() if value is not None}
     limit = file.stat().st_size
     sure = set(KEYS) - {"split"}  # other programs' names may stand for other things: a word such as "public"
     read = wanted(name for name, value in fields.items() if name in sure or isinstance(value, Tensor | list))
+    read |= {further} & fields.keys()
     return {name: _array(name, value, limit) if name in read else None for name, value in fields.items()}
 
 
@@ -151,20 +161,22 @@ def _num_graphs(slices: object) -> int:
     return max((len(ends) - 1 for ends in bounds if isinstance(ends, Tensor | list) and np.ndim(ends) == 1), default=1)
 
 
-def _edges_of(adj_t: object) -> Tensor:
-    """The edges [2, E] of a transposed adjacency matrix: row i holds the sources of i's edges."""
+def _edges_of(adj_t: object) -> tuple[Tensor, Tensor]:
+    """The edges [2, E] of a transposed adjacency matrix, whose row i holds the sources of i's edges, and its values
+    [E]."""
     if not isinstance(adj_t, Tensor) or adj_t.layout not in (torch.sparse_csr, torch.sparse_coo):
         raise DatasetError("adj_t is no sparse tensor of torch: save edge_index [2, E] in its place")
     if adj_t.layout == torch.sparse_coo:
-        return adj_t._indices().flip(0)
+        return adj_t._indices().flip(0), adj_t._values()
     degree = adj_t.crow_indices().diff()
-    return torch.stack([adj_t.col_indices(), torch.arange(degree.numel()).repeat_interleave(degree)])
+    ends = torch.stack([adj_t.col_indices(), torch.arange(degree.numel()).repeat_interleave(degree)])
+    return ends, adj_t.values()
 
 
 def _array(name: str, value: object, limit: int) -> Any:
     """A copy of the tensor, apart from the mapped file. `limit`: more elements than bytes in the file are refused."""
     if isinstance(value, Tensor):
-        if KNOWN[name] in _MATRICES and type(value) is Tensor and value.layout in _PARTS:
+        if KNOWN.get(name) in _MATRICES and type(value) is Tensor and value.layout in _PARTS:
             return _matrix(name, value, limit)
         _check_plain(name, value, limit)
         numpy_knows = not value.is_floating_point() or value.dtype in (torch.float32, torch.float64)

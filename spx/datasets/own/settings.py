@@ -25,6 +25,7 @@ class OwnSettings:
     scaling      of the numbers in tables: "standard", "log" or "none" (`spx.datasets.own.schema`)
     columns      of tables: what each is called that is no feature: "id", "label", "split", "source", "target" -> name
     task         "multiclass" or "multilabel", for columns of 0 and 1 of which each node has one; None: multiclass
+    edge_weight  what the edges' weights are called: a column, an attribute, an array; None: they aren't used
     classes      of a run that only predicts: labels are known by these names, and neither they nor a split are needed
     """
 
@@ -37,6 +38,7 @@ class OwnSettings:
     scaling: Scaling = "standard"
     columns: Mapping[str, str] | None = None
     task: Task | None = None
+    edge_weight: str | None = None
     classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

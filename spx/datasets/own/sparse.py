@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spx.datasets.own.error_words import one_line
+from spx.datasets.own.weights import TO_USE, as_weights
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -64,10 +65,12 @@ def checked(matrix: Any, what: str) -> Any:
     return csr_of(parts, what).T.tocsr() if turned else csr_of(parts, what)
 
 
-def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:
-    """The edges [E, 2] of an adjacency matrix [N, N], sparse or dense: one from i to j where place (i, j) is not zero.
+def edges_of(matrix: Any, what: str, source: str, weighted: bool = False) -> "tuple[np.ndarray, np.ndarray | None]":
+    """The edges [E, 2] of an adjacency matrix [N, N], sparse or dense: one from i to j where place (i, j) is not zero;
+    and, if they are `weighted`, the values [E] float32 there.
 
     source  the file that a warning about weights names
+    Raises DatasetError for what is no such matrix, and for values that are no weights.
     """
     from scipy.sparse import coo_array, issparse
 
@@ -77,9 +80,13 @@ def edges_of(matrix: Any, what: str, source: str) -> np.ndarray:
         raise DatasetError(f"{what} must be [N, N], a row and a column for each node, not {list(matrix.shape)}")
     entries = coo_array(matrix)
     there = entries.data != 0
+    edges = np.stack([entries.row[there], entries.col[there]], axis=1).astype(np.int64)
+    if weighted:
+        values = as_weights(entries.data[there], what, lambda edge: "place ({}, {})".format(*edges[edge].tolist()))
+        return edges, values.numpy()
     if (entries.data[there] != 1).any():
-        logger.warning("%s: the values of %s (weights) are not used", source, what)
-    return np.stack([entries.row[there], entries.col[there]], axis=1).astype(np.int64)
+        logger.warning("%s: the values of %s (weights) are not used. To use them: %s", source, what, TO_USE)
+    return edges, None
 
 
 def dense(matrix: Any, what: str) -> np.ndarray:

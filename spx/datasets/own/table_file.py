@@ -28,6 +28,7 @@ for file in sys.argv[1:]:
     polars.scan_parquet(file, glob=False, hive_partitioning=False).collect()
 """
 _NUMBERS = ("int[]", "long[]", "float[]", "double[]", "byte[]", "short[]")
+SEPARATOR_BESIDE_DECIMAL_COMMA = ";"
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _SHOWN_SEPARATORS = {"\t": "a tab", " ": "a space"}
 

@@ -15,7 +15,6 @@ from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS, table_files
 from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own import annotated, edge_files, graph_files
 from spx.datasets.own.dgl_folder import is_dgl, read_dgl
-from spx.datasets.own.edges import Edges
 from spx.datasets.own.error_words import listed
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.hints import for_ending
@@ -39,24 +38,24 @@ def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[s
     schema  how the table's columns were read in training; None: it is found out
     Raises DatasetError for what is none of these formats, or not whole.
     """
-    graph = partial(graph_of, number=split, settings=settings, schema=schema)
+    graph, weight = partial(graph_of, number=split, settings=settings, schema=schema), settings.edge_weight
     if os.path.isdir(path):
         if is_dgl(path):
-            nodes, what, edges = read_dgl(path)
+            nodes, what, edges = read_dgl(path, weight)
             return graph(nodes, edges, what)
         if (edges_file := _edges_beside(path)) is not None:
-            return _with_table(edges_file, path, graph)
+            return _with_table(edges_file, path, graph, weight)
         _refuse_folder_of_files(path)
         return read_folder(path, split, settings, schema)
     ending = path.suffix.lower()
     if ending in graph_files.KINDS:
-        nodes, ends = graph_files.read_graph_file(path)
-        return graph(nodes, lambda _: Edges(ends, {}), path.name)
+        nodes, edges = graph_files.read_graph_file(path, weight)
+        return graph(nodes, lambda _: edges, path.name)
     if ending == annotated.ENDING:
-        nodes, ends, x, names = annotated.read_annotated(path)
-        return _joined(graph(nodes, lambda _: Edges(ends, {}), f"{path.name}: obs"), x, names)
+        nodes, edges, x, names = annotated.read_annotated(path, weight)
+        return _joined(graph(nodes, lambda _: edges, f"{path.name}: obs"), x, names)
     if ending in EDGE_ENDINGS:
-        return _with_table(path, path.parent, graph)
+        return _with_table(path, path.parent, graph, weight)
     hint = for_ending(ending)
     raise DatasetError(f"this is no kind of file that is read{f' ({hint})' if hint else ''}; give {EXPECTED}")
 
@@ -82,7 +81,7 @@ def _refuse_folder_of_files(folder: Path) -> None:
             ) from error
 
 
-def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
+def _with_table(edges_file: Path, folder: Path, graph: Any, weight: str | None) -> OwnGraph:
     try:
         nodes_file = find_table(folder, "nodes")
     except DatasetError as error:
@@ -91,7 +90,7 @@ def _with_table(edges_file: Path, folder: Path, graph: Any) -> OwnGraph:
             f"its folder, which has {listed(sorted(os.listdir(folder)))}"
         ) from error
     table = open_table(nodes_file)
-    edges = partial(edge_files.read_edges, edges_file)
+    edges = partial(edge_files.read_edges, edges_file, weight=weight)
     return graph(table.read(), edges, table.name, headings=table.columns)
 
 

@@ -35,7 +35,7 @@ from spx.datasets.own.schema import Schema, TableFeatures, fit_features
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.split import choose_split, split_origin
 from spx.datasets.own.split_columns import find_masks, masks_of
-from spx.datasets.own.table_file import find_table, nameless_column, open_table
+from spx.datasets.own.table_file import SEPARATOR_BESIDE_DECIMAL_COMMA, find_table, nameless_column, open_table
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SEPARATOR_BESIDE_DECIMAL_COMMA = ";"
 _PANDAS_INDEX = r"__index_level_\d+__"
 _PANDAS_UNNAMED = r"Unnamed: \d+"
 
@@ -58,11 +57,11 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
     _refuse_other_arrays(folder)
     known = {} if schema is None else trained_roles(Schema.from_json(schema).others)
-    edges = partial(read_edges, edges_file, given=settings.columns or {}, known=known)
+    edges = partial(read_edges, edges_file, given=settings.columns or {}, known=known, weight=settings.edge_weight)
     table = open_table(nodes_file)
     return graph_of(
         *(table.read(), edges, table.name, number, settings, schema, table.columns, folder / FEATURES_FILE),
-        decimal_comma=table.separator == _SEPARATOR_BESIDE_DECIMAL_COMMA,
+        decimal_comma=table.separator == SEPARATOR_BESIDE_DECIMAL_COMMA,
     )
 
 
@@ -122,7 +121,8 @@ def graph_of(
         trained = Schema(fitted, others)
     del columns
     graph = OwnGraph(found.edge_index, labels, None, None, ids, split=split, schema=trained.to_json())
-    return _with_features(graph._replace(split_origin=origin), features, features_file)
+    graph = graph._replace(split_origin=origin, edge_weight=found.weight)
+    return _with_features(graph, features, features_file)
 
 
 def _others(

@@ -183,3 +183,16 @@ def test_sparse_features_of_a_large_dense_size_are_told_by_their_entries(monkeyp
     assert changes(then, now) == ()
     assert changes(then, other) == ("features",)
     assert changes(then, forms(torch.eye(6, 3))[1]) == ("features",)
+
+
+def test_edge_weights_are_a_part_of_their_own() -> None:
+    plain = dataset()
+    weighted = plain._replace(edge_weight=torch.arange(1.0, plain.edge_index.size(1) + 1))
+    other = plain._replace(edge_weight=weighted.edge_weight.flip(0))
+    for then, now in ((weighted, other), (plain, weighted), (weighted, plain)):
+        assert changes(then, now) == ("weights",)
+    assert changes(weighted, weighted) == ()
+    assert changed_parts(split_fingerprint(plain), data_fingerprint(weighted), weighted) == ("weights",), (
+        "older records"
+    )
+    assert what_changed(["weights"]) == "its edge weights changed"

@@ -163,3 +163,17 @@ def test_spare_slots_of_a_short_row_are_drawn_with_replacement(sampler: str, nei
         assert min(rest.values()) >= 0
         repeats[tuple(sorted(rest.elements()))] += 1
     assert_follows(repeats, draws_with_replacement(weights if sampler == "attention" else [1.0] * 3, 3))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("sampler", ["attention", "uniform"])
+def test_edge_weights_multiply_the_scores(sampler: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not compiled:
+        monkeypatch.setattr("spx.graph.sampling.can_compile", lambda: False)
+    graph = equal_rows(NUM_ROWS, len(SKEWED))
+    factors = [2.0, 0.1, 1.0, 3.0, 0.5]
+    scores, edge_weight = (torch.tensor(row).repeat(NUM_ROWS) for row in (SKEWED, factors))
+    table = sample_neighbors(graph, scores, 2, seed=1, sampler=sampler, edge_weight=edge_weight)
+    weights = [s * f for s, f in zip(SKEWED, factors, strict=True)] if sampler == "attention" else factors
+    counts = Counter(tuple(row) for row in table.neighbors.tolist())
+    assert_follows(counts, successive_draws(weights, 2))

@@ -113,3 +113,15 @@ def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The machine is busy (a load of 1000.0" in _how_measured(stages)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     assert "busy" not in _how_measured(stages)
+
+
+def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write_tables(tmp_path)
+    rows = [f"{n},{n + 1},{0 if n < 11 else 2 if n % 2 else 4}" for n in range(99)]
+    (tmp_path / "edges.csv").write_text("\n".join(["source,target,w", *rows]))
+    (tmp_path / "out").mkdir()
+    words = [path, "--facts", "--json", str(tmp_path / "out/facts.json")]
+    check_main(words)
+    assert "edge weights" not in (tmp_path / "out/facts.json").read_text()
+    check_main([*words, "--extra=--data.edge_weight w"])
+    assert "from 2 to 4, mean 3; 11.1% zeros, left out" in (tmp_path / "out/facts.json").read_text()

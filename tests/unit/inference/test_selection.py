@@ -143,3 +143,21 @@ def test_sparse_features_are_looked_at_as_dense_ones(toy: NodeDataset) -> None:
     x[[3, 8], 1] = torch.nan
     with pytest.raises(ConfigError, match="features of 2 nodes hold NaN or infinity, such as nodes 3, 8"):
         check_features(x.to_sparse(), toy)
+
+
+def test_a_graph_of_other_weights_is_another(toy: NodeDataset) -> None:
+    weight = torch.arange(1.0, toy.edge_index.size(1) + 1)
+    data = AugmentedGraphData("toy", expander_degree=2, edge_weight="w")
+    data.use_dataset(toy._replace(edge_weight=weight))
+    order = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(0))
+    graph = Data(x=toy.x, edge_index=toy.edge_index[:, order], num_nodes=90)
+    assert not is_same_graph(graph, data), "without weights"
+    graph.w = weight[order, None]
+    assert is_same_graph(graph, data)
+    graph.w = graph.w.roll(1, 0)
+    assert not is_same_graph(graph, data)
+    assert is_same_graph(data.dataset, data)
+    assert not is_same_graph(toy._replace(edge_weight=weight.roll(1)), data)
+    none = torch.tensor([[3], [4]])
+    graph = Data(edge_index=torch.cat((toy.edge_index, none), 1), w=torch.cat((weight, torch.zeros(1))), num_nodes=90)
+    assert is_same_graph(graph, data), "an edge of weight 0 is none"

@@ -47,6 +47,23 @@ def test_the_compiled_draw_is_the_plain_one(kind: str, k: int) -> None:
         assert all(map(torch.equal, compiled, plain))
 
 
+@KINDS
+@pytest.mark.parametrize("k", [1, 3, 10, 400])
+@pytest.mark.parametrize("first_type", [None, 0])
+def test_factors_are_those_of_weights_multiplied_before(kind: str, k: int, first_type: int | None) -> None:
+    graph = graph_of()
+    weights = weights_of(kind, graph.num_edges)
+    if weights is None:
+        return
+    factors = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(9)) * 3
+    product = weights.float() * factors
+    for draw in (cpu_sampling.draw, torch_sampling.draw):
+        found = draw(*graph, weights, k, 4, first_type=first_type, factors=factors)
+        assert all(map(torch.equal, found, draw(*graph, product, k, 4, first_type=first_type)))
+    ranked = torch_sampling.draw(*graph, weights, k, 4, False, first_type, factors=factors)
+    assert all(map(torch.equal, ranked, torch_sampling.draw(*graph, product, k, 4, False, first_type)))
+
+
 ROWS = torch.tensor([299, 5, 7, 7, 0, 280, 123])
 """One of them the hub, one twice, and some with a self-loop alone."""
 

@@ -211,3 +211,21 @@ def test_counts_below_one_are_refused(settings: dict[str, int]) -> None:
     message = f"num_layers is {settings['num_layers']} and width {settings['width']}; both must be at least 1"
     with pytest.raises(ConfigError, match=message):
         BaselineNetwork(4, 3, BaselineSettings(**settings, dropout=0.5))
+
+
+def test_the_gcn_takes_weights_as_pygs_does_and_equal_ones_change_nothing() -> None:
+    from torch_geometric.nn import GCNConv
+
+    from spx.graph.weights import WeightedGraph, graph_weights
+
+    net, x = network(1).eval(), features()
+    (graph,) = neighborhoods()
+    given = torch.arange(1.0, EDGES.size(1) + 1)
+    reference = GCNConv(4, 3).double()
+    reference.load_state_dict(net.layers[0].state_dict())
+    wanted = reference(x, EDGES, (given / given.mean()).double())
+    weighted = WeightedGraph(graph, graph_weights(graph, EDGES, given))
+    torch.testing.assert_close(net(x, (weighted,)), wanted, rtol=0, atol=1e-6)
+    assert not torch.allclose(net(x, (weighted,)), net(x, (graph,)))
+    equal = WeightedGraph(graph, graph_weights(graph, EDGES, torch.full((EDGES.size(1),), 0.7)))
+    assert net(x, (equal,)).equal(net(x, (graph,)))
