@@ -38,7 +38,6 @@ def without_nodes(dataset: NodeDataset, hidden: Tensor) -> NodeDataset:
     return dataset._replace(
         x=dataset.x[kept],
         edge_index=number[dataset.edge_index[:, among_kept]],
-        edge_weight=None if dataset.edge_weight is None else dataset.edge_weight[among_kept],
         y=dataset.y[kept],
         edge_weight=None if dataset.edge_weight is None else dataset.edge_weight[among_kept],
         split=split,
