@@ -112,7 +112,8 @@ def _width(tables: Tables) -> Finding:
     )
     known_nothing = {name: _mean(baselines, "value", width=widest, baseline=name) for name in BASELINES}
     ratio = distances[narrowest] / min(known_nothing[name] for name in BASELINES if name != "shuffled")
-    untrained = _mean(tables["untrained_distances"], "agreement", width=widest) if _has_untrained(tables) else math.nan
+    before = tables.get("untrained_distances")  # none of a single seed
+    untrained = math.nan if before is None else _mean(before, "agreement", width=widest)
     numbers = {f"agreement, width {width} to {widest}": value for width, value in by_width.items()}
     numbers |= {"agreement, seed to seed": seeds, "agreement, seed to seed, untrained": untrained}
     numbers |= {f"agreement in layer {layer}, width {narrowest} to {widest}": of_layer[layer] for layer in layers}

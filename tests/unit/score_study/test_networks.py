@@ -1,6 +1,7 @@
 """Networks that learned nothing are left out; those before training and at the authors' temperature are made anew."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -85,6 +86,24 @@ def test_drawing_them_leaves_the_random_numbers_of_others_alone(groups: list[Gro
     torch.manual_seed(7)
     untrained_tables(groups, toy.x)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("seeds", [{0}, {0, 1}])
+def test_claims_of_a_single_seed_or_where_one_is_left_of_a_width(
+    groups: list[Group], toy: NodeDataset, labels: Labels, seeds: set[int]
+) -> None:
+    few = [
+        replace(
+            group,
+            networks=[each for each in group.networks if each.seed in seeds and (each.width, each.seed) != (16, 1)],
+        )
+        for group in groups
+    ]
+    tables = score_tables(few, labels, [1, 4], resistance_nodes=0) | untrained_tables(few, toy.x)
+    told = {claim.key: claim for claim in judge(tables) if claim.graph == "augmented"}
+    assert "agreement, width 4 to 16" in told["width"].numbers
+    assert not [name for name in told["width"].numbers if "seed to seed" in name]
+    assert "nan" not in "".join(claim.text for claim in told.values())
 
 
 def test_score_files_without_their_network_have_no_untrained_ones(
