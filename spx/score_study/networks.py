@@ -9,10 +9,11 @@ import torch
 
 from spx.analysis.measures import normalized_entropy
 from spx.datasets import NodeDataset
+from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph
 from spx.graph.features import Features
 from spx.inference.baselines import chance_value
-from spx.nn.export import CONFIG_FILE, load_network, make_network, network_arguments
+from spx.nn.export import CONFIG_FILE, load_network, make_network, network_arguments, read_config
 from spx.nn.network import GraphTransformer
 from spx.run_folder import LAST_CHECKPOINT
 from spx.score_study.artifacts import Group, Network
@@ -71,9 +72,7 @@ def untrained_tables(groups: Sequence[Group], x: Features) -> Tables:
 def _untrained(networks: Iterator[Network], x: Features, graph: AttentionGraph) -> Iterator[Network]:
     """Twins with weights drawn anew by the same seeds, in evaluation mode as the score files' networks."""
     for network in networks:
-        folder = folder_beside(network.path)
-        if (folder / CONFIG_FILE).is_file():
-            kept = load_network(folder)
+        if (kept := _kept(network)) is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(network.seed)
                 twin = make_network(type(kept), network_arguments(kept))
@@ -91,12 +90,26 @@ def at_last_temperature(group: Group, x: Features) -> Group:
     """
     networks = []
     for network in group.networks:
-        found = load_network(folder_beside(network.path))
+        if (found := _kept(network)) is None:
+            raise ArtifactError(
+                f"{network.path} has not its network beside it, in {folder_beside(network.path)}, which would have to "
+                "score at another temperature. Analyse it with another --state, or fit the estimator again."
+            )
         last = read_checkpoint(network.path.parent / LAST_CHECKPOINT)["state_dict"]["network.temperature"]
         found.temperature.copy_(last)
         header = replace(network.header, temperature=float(last))
         networks.append(replace(network, header=header, scores_LM=_scores(found, x, group.graph)))
     return replace(group, networks=networks)
+
+
+def _kept(network: Network) -> GraphTransformer | None:
+    """The network beside the score file, if it is the one that made it."""
+    folder = folder_beside(network.path)
+    if not (folder / CONFIG_FILE).is_file():
+        return None
+    is_same = read_config(folder).made_from.get("scores_fingerprint") == network.header.fingerprint
+    found = load_network(folder) if is_same else None
+    return found if isinstance(found, GraphTransformer) else None
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ STATES = {
     "last": "after the last epoch",
     "authors": "best on validation, at the temperature of the last epoch",
 }
+FAILED = "Failed to train"
 GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
 
 
@@ -102,7 +103,10 @@ def _write(
             f"{folder} can't be written: {reason(error)}. Free space or choose another --output."
         ) from error
     title = f"What the networks attend to: {data.dataset_name}"
-    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
+    facts = _facts(study, data, tables, seconds)
+    report = write_report(folder / REPORT_FILE, title, facts, tables, claims, pictures)
+    if FAILED in facts:
+        print(f"{FAILED}: {facts[FAILED]}")
     for claim in claims:
         print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
     print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)
@@ -123,7 +127,7 @@ def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds:
     if runs["failed"].any():
         failed = runs.filter("failed").group_by("graph", "width").len().sort("graph", "width")
         which = "; ".join(f"{number} of width {width} ({graph})" for graph, width, number in failed.iter_rows())
-        facts["Failed to train"] = f"{which}: not above chance in validation; left out, unless all of a graph failed"
+        facts[FAILED] = f"{which}: not above chance in validation; left out, unless all of a graph failed"
     if study.max_epochs:
         remark = "a version to look at, its numbers mean little" if study.runs == "small" else "as asked"
         facts["Epochs"] = f"{study.max_epochs} a run: {remark}"

@@ -65,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def arguments(*more: str) -> list[str]:
-    few = ["--widths", "[2,4]", "--max_epochs", "2", "--num_layers", "3", "--ks", "[1,2,4]", "--draws", "2"]
+    few = ["--widths", "[2,4]", "--max_epochs", "8", "--num_layers", "3", "--ks", "[1,2,4]", "--draws", "2"]
     return ["analyze", "--config", "configs/minesweeper/analysis.yaml", "--runs", "small", *few, *more]
 
 

@@ -17,6 +17,8 @@ from spx.nn.export import load_network
 from spx.score_study.artifacts import Group, load_groups
 from spx.score_study.claims import judge
 from spx.score_study.networks import at_last_temperature, untrained_tables, without_failed
+from spx.score_study.settings import ScoreStudy
+from spx.score_study.study import analyze
 from spx.score_study.tables import Labels, Tables, score_tables
 from spx.training import AttentionEstimator
 from spx.training.kept_estimator import folder_beside, keep_estimator
@@ -58,6 +60,21 @@ def test_a_graph_on_which_all_failed_is_measured_all_the_same(
     assert tables["runs"]["failed"].to_list() == [True, True]
     assert set(tables["entropy"]["seed"]) == {0, 1}
     assert judge(tables)
+
+
+@pytest.mark.full
+def test_the_report_and_the_screen_tell_which_networks_failed(
+    tmp_path: Path,
+    write_scores: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("spx.score_study.pictures.FORMATS", ("svg", "png"))
+    files = files_of(tmp_path, write_scores, [0.9, 0.1, 0.9])
+    report = analyze(ScoreStudy(scores=list(map(str, files)), output=str(tmp_path / "out"), ks=[1, 2]))
+    told = "1 of width 4 (augmented): not above chance in validation; left out"
+    assert f"Failed to train: {told}" in capsys.readouterr().out
+    assert told in report.read_text()
 
 
 def test_networks_before_training_are_drawn_by_the_same_seeds(
@@ -109,7 +126,14 @@ def test_claims_of_a_single_seed_or_where_one_is_left_of_a_width(
 def test_score_files_without_their_network_have_no_untrained_ones(
     tmp_path: Path, write_scores: Callable[..., Path], toy: NodeDataset
 ) -> None:
-    assert untrained_tables(load_groups(files_of(tmp_path, write_scores, [0.9])), toy.x) == {}
+    files = files_of(tmp_path, write_scores, [0.9])
+    (group,) = load_groups(files)
+    assert untrained_tables([group], toy.x) == {}
+    estimator = AttentionEstimator(4, 2, **toy_data().for_model)
+    keep_estimator(files[0], estimator, toy_data(), "of other scores")
+    assert untrained_tables([group], toy.x) == {}
+    with pytest.raises(ArtifactError, match=r"0 has not its network beside it.*another --state"):
+        at_last_temperature(group, toy.x)
 
 
 def test_the_authors_save_the_best_weights_at_the_last_temperature(
