@@ -1,5 +1,5 @@
-"""How far two networks' attention is apart: the energy distance of Appendix F ("Even Sparser Graph Transformers"),
-its baselines, and the agreement of ranks. N nodes, M attention edges, R networks.
+"""How alike two networks' attention is: their agreement, the energy distance of Appendix F ("Even Sparser Graph
+Transformers") and its baselines, and the agreement of ranks. N nodes, M attention edges, R networks.
 
 For distributions p and q over the d edges of one node, under the discrete metric [x != y],
 
@@ -7,9 +7,18 @@ For distributions p and q over the d edges of one node, under the discrete metri
 
 without a unit, from 0 (the same) to 2 (each all on one edge, not the same one). Parallel edges of different types are
 edges of their own. Nodes of fewer than two edges have no choice: they give nan, and drop out of the means.
+
+The distance mixes two things, how sharp the two are and whether they choose the same edges. With u uniform in each row,
+a = |p - u| and b = |q - u| over all rows, and the agreement r, the correlation of p - u and q - u,
+
+    D^2 = a^2 + b^2 - 2 r a b,    while uniform scores are at b^2 from q
+
+so p is nearer to q than uniform scores are only where r > a / (2 b): above 0.5 where both are as sharp, and the less
+sharp p is the less it has to agree. The agreement alone asks whether they choose the same edges.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +26,10 @@ from torch import Tensor
 from spx.analysis.row_ranges import RowRange, check_edges, per_row, ranges_of, row_sums, sorted_in_rows, with_choice
 from spx.graph.csr import AttentionGraph
 from spx.graph.segments import segment_sum
+
+RandomScores = Literal["normal logits", "uniform logits", "dirichlet"]
+ROUNDING = 1e-6
+"""Scores whose |p - u| is below this share of |u| count as uniform: float32 holds no more."""
 
 
 def energy_distance(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
@@ -38,24 +51,56 @@ def energy_distance(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
     return _without_choice_nan(graph, squares)
 
 
-def mean_energy_distances(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Tensor:
-    """Mean over the nodes with a choice of the energy distance between each two of R networks: [R, R] float64.
+class Likeness(NamedTuple):
+    """Of each two of R networks, symmetric.
 
-    By the Gram matrix G_rs = sum_ij p^r_ij p^s_ij, as D^2_rs = (G_rr + G_ss - 2 G_rs) / nodes: one matrix product for
-    all pairs. Symmetric, 0 on the diagonal; nan if no node has a choice.
+    Args:
+        distance: mean energy distance over the nodes with a choice, [R, R] float64 in [0, 2]; nan if no node has one.
+        agreement: correlation of p - u, [R, R] float64 in [-1, 1]; nan for scores that are uniform to rounding.
+    """
+
+    distance: Tensor
+    agreement: Tensor
+
+
+def likeness(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Likeness:
+    """How far each two of R networks are apart, and how far they attend to the same edges.
+
+    With u_ij = 1 / d_i uniform in each row, all from the Gram matrix G_rs = sum_ij (p^r_ij - u_ij) (p^s_ij - u_ij), one
+    matrix product for all pairs:
+
+        distance_rs = (G_rr + G_ss - 2 G_rs) / nodes,    agreement_rs = G_rs / sqrt(G_rr G_ss)
+
+    p - u has the mean 0 in each row, so this is its correlation over all edges: 1 for the same edges whatever the
+    sharpness, 0 in the mean for scores in random order. Nodes count as much as they attend sharply.
 
     Args:
         graph: the attention graph of all.
         scores_R: R times [M], each row summing to one.
+
+    Example:
+        >>> import torch
+        >>> from spx.graph.csr import augment
+        >>> graph = augment(torch.tensor([[1, 2, 0], [0, 0, 1]]), num_nodes=3)  # 0 attends to 1, 2 and itself
+        >>> weights = torch.tensor([0.5, 0.25, 0.25, 1.0, 0.0, 1.0])  # rows of 3, 2 and 1 edges
+        >>> likeness(graph, [weights, 0.5 * weights + 0.5 * torch.tensor([1 / 3, 1 / 3, 1 / 3, 0.5, 0.5, 1])]).agreement
+        tensor([[1.0000, 1.0000],
+                [1.0000, 1.0000]], dtype=torch.float64)
     """
-    choice = with_choice(graph)
-    gram = torch.zeros(len(scores_R), len(scores_R), dtype=torch.float64, device=graph.indptr.device)
-    for part, scores in _stacked(graph, scores_R):
-        scores = scores * choice[part.rows][part.of_edge()]
-        gram += scores @ scores.T
-    norms = gram.diagonal()
-    distances = (norms[:, None] + norms - 2 * gram).clamp_(min=0) / choice.sum()
-    return distances.fill_diagonal_(0) if choice.any() else torch.full_like(distances, torch.nan)
+    for scores in scores_R:
+        check_edges(graph, scores)
+    number, device = len(scores_R), graph.indptr.device
+    gram, uniform = torch.zeros(number, number, dtype=torch.float64, device=device), 0.0
+    for part in ranges_of(graph, chunk_edges=1 << 20):
+        u = (1 / part.indptr.diff().double())[part.of_edge()]
+        centred = torch.stack([scores[part.edges].double() - u for scores in scores_R])
+        gram += centred @ centred.T
+        uniform += float(u.square().sum())
+    nodes, norms = with_choice(graph).sum(), gram.diagonal().clone()
+    distance = (norms[:, None] + norms - 2 * gram).clamp_(min=0) / nodes  # 0 / 0 gives nan
+    norms[norms <= ROUNDING**2 * uniform] = torch.nan
+    agreement = (gram / (norms[:, None] * norms).sqrt()).clamp_(-1, 1)
+    return Likeness(distance.fill_diagonal_(0) if nodes else distance, agreement)
 
 
 def distance_to_uniform(graph: AttentionGraph, p: Tensor) -> Tensor:
@@ -64,14 +109,21 @@ def distance_to_uniform(graph: AttentionGraph, p: Tensor) -> Tensor:
     return _without_choice_nan(graph, row_sums(graph, p.double().square()) - 1 / degrees)
 
 
-def distance_to_random(graph: AttentionGraph, p: Tensor) -> Tensor:
-    """Expected energy distance to scores drawn uniformly from the simplex (Dirichlet(1, ..., 1)): [N] in (0, 2).
+def random_scores(graph: AttentionGraph, kind: RandomScores, seed: int) -> Tensor:
+    """Scores that know nothing, drawn anew for each row: [M] float32.
 
-    E = sum_j p_ij^2 - 2 / d_i + 2 / (d_i + 1), since E[q_j] = 1 / d and E[q_j^2] = 2 / (d (d + 1)). In closed form,
-    so the baseline has no noise of its own.
+    "normal logits": softmax of N(0, 1); "uniform logits": softmax of U(0, 1), nearly uniform scores; "dirichlet":
+    Dirichlet(1, ..., 1), uniform on the simplex, as exponentials over their sum. In long rows their squares sum to
+    2.72, 1.08 and 2 times those of uniform scores.
     """
-    degrees = graph.degrees().double()
-    return _without_choice_nan(graph, row_sums(graph, p.double().square()) - 2 / degrees + 2 / (degrees + 1))
+    mass = torch.empty(graph.num_edges)
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "dirichlet":
+        mass.exponential_(generator=generator)
+    else:
+        (mass.normal_ if kind == "normal logits" else mass.uniform_)(generator=generator).exp_()
+    mass = mass.to(graph.indptr.device)
+    return (mass / row_sums(graph, mass).float()[graph.rows()]) if graph.num_edges else mass
 
 
 def distance_to_shuffled(graph: AttentionGraph, p: Tensor) -> Tensor:
@@ -107,26 +159,6 @@ def rank_agreement(graph: AttentionGraph, p: Tensor, q: Tensor) -> Tensor:
         return torch.where(defined, segment_sum(a * b, part.indptr), torch.nan)
 
     return per_row(graph, of_range, p, q)
-
-
-def mean_rank_agreements(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Tensor:
-    """Mean of `rank_agreement` over the nodes where it is defined, between each two of R networks: [R, R] float64."""
-    size = (len(scores_R), len(scores_R))
-    products, defined = (torch.zeros(size, dtype=torch.float64, device=graph.indptr.device) for _ in range(2))
-    for part, scores in _stacked(graph, scores_R):
-        ranks = torch.stack([_standard_ranks(part, each) for each in scores])
-        varies = torch.stack([_varies(part, each) for each in ranks]).double()
-        products += ranks @ ranks.T
-        defined += varies @ varies.T
-    return products / defined  # 0 / 0 gives nan
-
-
-def _stacked(graph: AttentionGraph, scores_R: Sequence[Tensor]) -> Iterator[tuple[RowRange, Tensor]]:
-    """Ranges of rows with the [R, m] float64 scores of all networks over their m edges."""
-    for scores in scores_R:
-        check_edges(graph, scores)
-    for part in ranges_of(graph, chunk_edges=1 << 20):
-        yield part, torch.stack([scores[part.edges].double() for scores in scores_R])
 
 
 def _standard_ranks(part: RowRange, values: Tensor) -> Tensor:

@@ -23,12 +23,14 @@ LEAST = 1e-12
 
 def majority_value(dataset: NodeDataset, metric: str) -> float:
     """Of always naming the training nodes' frequencies; nan where undefined."""
-    y = dataset.y[dataset.split.train]
-    if dataset.task == "multilabel":
-        shares = (y == 1).sum(0) / (y >= 0).sum(0).clamp(min=1)
-    else:
-        shares = y.bincount(minlength=dataset.num_classes) / max(1, len(y))
-    return _value(dataset, metric, shares.expand(len(dataset.split.test), -1))
+    return _value(dataset, metric, _frequencies(dataset, dataset.split.train).expand(len(dataset.split.test), -1))
+
+
+def chance_value(dataset: NodeDataset, metric: str) -> float:
+    """The most that one answer for all validation nodes reaches on them, their own frequencies: what a network that
+    learned nothing can be chosen by. nan where undefined."""
+    nodes = dataset.split.val
+    return _value(dataset, metric, _frequencies(dataset, nodes).expand(len(nodes), -1), nodes)
 
 
 def features_value(dataset: NodeDataset, metric: str, balanced: bool, seed: int = 0) -> float | None:
@@ -77,10 +79,19 @@ def _fitted_shares(x, y: Tensor, dataset: NodeDataset, test: Tensor, num_classes
     return torch.zeros(len(test), num_classes, dtype=torch.float64).index_copy_(1, classes, torch.cat(found).double())
 
 
-def _value(dataset: NodeDataset, metric: str, shares: Tensor) -> float:
-    """Of probabilities [B, C] of the test nodes."""
+def _frequencies(dataset: NodeDataset, nodes: Tensor) -> Tensor:
+    """Of the classes or labels among the nodes, [C]."""
+    y = dataset.y[nodes]
+    if dataset.task == "multilabel":
+        return (y == 1).sum(0) / (y >= 0).sum(0).clamp(min=1)
+    return y.bincount(minlength=dataset.num_classes) / max(1, len(y))
+
+
+def _value(dataset: NodeDataset, metric: str, shares: Tensor, nodes: Tensor | None = None) -> float:
+    """Of probabilities [B, C] of the nodes, by default those of the test."""
+    nodes = dataset.split.test if nodes is None else nodes
     shares = shares.double().clamp(LEAST, 1 - LEAST)
     logp = torch.stack((1 - shares, shares), -2).log() if dataset.task == "multilabel" else shares.log()
     judge = make_metric(metric, dataset.task, dataset.num_classes)
-    judge.update(metric_input(metric, logp, dataset.task), dataset.y[dataset.split.test].long())
+    judge.update(metric_input(metric, logp, dataset.task), dataset.y[nodes].long())
     return float(judge.compute())

@@ -1,5 +1,6 @@
 """Score files brought together by the graph that they are over, and the dataset that they were made for."""
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ NAMES = {
 SAME_IN_ALL = ("dataset", "protocol", "split")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """One network's scores.
 
@@ -56,12 +57,16 @@ class Group:
         graph: the attention graph.
         fingerprint: of it.
         networks: by width, then seed.
+        failed: networks whose fit learned nothing (`spx.score_study.networks.without_failed`).
+        chance: their metric's value for one answer for all nodes; nan: not looked at.
     """
 
     name: str
     graph: AttentionGraph
     fingerprint: str
     networks: list[Network] = field(default_factory=list)
+    failed: list[Network] = field(default_factory=list)
+    chance: float = math.nan
 
     @property
     def num_layers(self) -> int:

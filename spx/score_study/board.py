@@ -1,7 +1,8 @@
 """The study's numbers and pictures in TensorBoard.
 
-Scalars, whose step is a width or K: `distance_to_widest/<graph>/layer_l` (widths; at the widest from seed to seed),
-`rank_agreement/<graph>/layer_l`, `entropy/<graph>/layer_l`, `share_of_graph_edges/<graph>/layer_l` (widths),
+Scalars, whose step is a width or K: `agreement_with_widest/<graph>/layer_l` and `distance_to_widest/<graph>/layer_l`
+(widths; at the widest from seed to seed), `entropy/<graph>/layer_l`, `untrained_entropy/<graph>/layer_l`,
+`share_of_graph_edges/<graph>/layer_l` (widths),
 `top_k_mass/<graph>/layer_l`, `mass_kept/<sampler>/layer_l`, `output_error/<sampler>/layer_l` (K), and
 `claims/<claim>/<graph>/<quantity>`. Figures: `<claim>/<picture>`. Text: `claims`.
 """
@@ -50,8 +51,9 @@ def scalars(tables: Tables) -> Iterator[tuple[str, int, float]]:
     widest = tables["baselines"]["width"].max()
     for name, table, by, step, value, where in (
         ("distance_to_widest", "distances", "graph", "width", "value", {"other_width": widest}),
-        ("rank_agreement", "ranks", "graph", "width", "value", {"other_width": widest}),
+        ("agreement_with_widest", "distances", "graph", "width", "agreement", {"other_width": widest}),
         ("entropy", "entropy", "graph", "width", "mean", {}),
+        ("untrained_entropy", "untrained", "graph", "width", "mean", {}),
         ("share_of_graph_edges", "shares", "graph", "width", "share", {"class": ALL, "edge_type": "graph"}),
         ("top_k_mass", "topk", "graph", "k", "mass", {"degrees": ALL, "width": widest}),
         ("mass_kept", "mass_kept", "sampler", "k", "mass", {}),

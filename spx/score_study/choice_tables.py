@@ -5,7 +5,7 @@ and "own", which draws by the wide network's own scores, the best that an estima
 
 | table | a row is |
 |---|---|
-| agreement | mean rank agreement and energy distance of an estimator's scores and the wide network's own |
+| agreement | agreement and mean energy distance of an estimator's scores and the wide network's own |
 | mass_kept | share of the wide network's attention on K sampled edges a node, mean over nodes and draws |
 | output_error | relative error of the layer's output on them; `expected`: of the theory's estimator, as many draws |
 | replaced_error | relative error of the layer's output when all edges are kept but weighted by the estimator's scores |
@@ -22,7 +22,7 @@ import polars as pl
 from torch import Tensor
 
 from spx.analysis import choice
-from spx.analysis.distance import distance_to_uniform, energy_distance, rank_agreement
+from spx.analysis.distance import distance_to_uniform, likeness
 from spx.analysis.row_ranges import uniform_weights
 from spx.graph.csr import AttentionGraph
 from spx.graph.features import Features
@@ -81,9 +81,10 @@ def choice_tables(
 
 
 def _agreement(graph: AttentionGraph, scores: Tensor, own: Tensor) -> dict[str, float]:
+    found = likeness(graph, [scores, own])
     return {
-        "ranks": float(rank_agreement(graph, scores, own).nanmean()),
-        "distance": float(energy_distance(graph, scores, own).nanmean()),
+        "agreement": float(found.agreement[0, 1]),
+        "distance": float(found.distance[0, 1]),
         "uniform_distance": float(distance_to_uniform(graph, own).nanmean()),
     }
 

@@ -19,7 +19,7 @@ from spx.score_study.choice_tables import PREDICTED_SLOPE, SAMPLERS
 from spx.score_study.tables import ALL, BASELINES, COVERED, TYPE_NAMES, Tables
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "undecided"
-WELL_UNDER = 0.5  # of a baseline
+ALIKE = 0.5  # agreement above which one of two equally sharp networks is nearer to the other than uniform scores are
 SELDOM = 0.25  # of the nodes
 CLAIM_K = 4
 LARGE = 2 * CLAIM_K  # degree
@@ -34,7 +34,7 @@ class Claim:
     """One claim on one graph.
 
     Args:
-        key: of the claim: "width", "layers", "topk", "types", "choice" or "error".
+        key: of the claim: "width", "sharpness", "edges", "topk", "types", "choice" or "error".
         graph: that it was looked at on.
         title: the claim in a few words.
         rule: when it holds.
@@ -61,7 +61,7 @@ def judge(tables: Tables) -> list[Claim]:
     claims: list[Claim] = []
     for graph, expander, loops in tables["graphs"].select("graph", "edges_expander", "edges_self_loop").iter_rows():
         part = {name: table.filter(graph=graph) for name, table in tables.items() if "graph" in table.columns}
-        of_graph = (_width, _layers, _topk, _types) if expander + loops else (_width, _layers, _topk)
+        of_graph = (_width, _sharpness, _edges, _topk, *((_types,) if expander + loops else ()))
         claims += [_in_words(find, graph, part) for find in of_graph]
     if "mass_kept" in tables:
         claims += [_in_words(find, "augmented", tables) for find in (_choice, _error)]
@@ -87,8 +87,8 @@ def _in_words(find: Callable[[Tables], Finding], graph: str, tables: Tables) -> 
 @functools.cache
 def _template(key: str, part: str) -> jinja2.Template:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # plain text: the page escapes it
-    environment.filters |= {"number": number, "percent": percent}
-    environment.globals |= {"COVERED": COVERED, "CLAIM_K": CLAIM_K, "LARGE": LARGE, "WELL_UNDER": WELL_UNDER}
+    environment.filters |= {"number": number, "percent": percent, "by_layer": by_layer, "layers": _layers_in_words}
+    environment.globals |= {"COVERED": COVERED, "CLAIM_K": CLAIM_K, "LARGE": LARGE, "ALIKE": ALIKE}
     environment.globals |= {"SELDOM": SELDOM, "HOMOPHILIC": HOMOPHILIC, "HALF": HALF, "LEAST_GAIN": LEAST_GAIN}
     environment.globals |= {"PREDICTED_SLOPE": PREDICTED_SLOPE, "SLOPE_MARGIN": SLOPE_MARGIN}
     words = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text())
@@ -100,30 +100,104 @@ def _width(tables: Tables) -> Finding:
     narrowest, widest = baselines["width"].min(), baselines["width"].max()
     if "distances" not in tables or narrowest == widest:
         return OPEN, {}, {"by_width": {}}
-    to_widest = tables["distances"].filter(other_width=widest)
-    by_width = {each: _mean(to_widest, "value", width=each) for each in baselines["width"].unique().sort()}
-    floor = by_width.pop(widest)
-    apart = {name: _mean(baselines, "value", width=widest, baseline=name) for name in BASELINES}
-    ratio = by_width[narrowest] / min(apart["uniform"], apart["random"])
-    numbers = {f"width {each} to {widest}": distance for each, distance in by_width.items()}
-    numbers |= apart | {"seed to seed": floor, "ratio to the nearer baseline": ratio}
-    verdict = HOLDS if ratio < WELL_UNDER else PARTLY if ratio < 1 else FAILS
-    words = {"by_width": by_width, "narrowest": narrowest, "widest": widest, "floor": floor, "ratio": ratio}
-    return verdict, numbers, words | apart
+    to_widest, layers = tables["distances"].filter(other_width=widest), _layers_of(baselines)
+    by_width, distances = (
+        {each: _mean(to_widest, column, width=each) for each in baselines["width"].unique().sort()}
+        for column in ("agreement", "value")
+    )
+    seeds, apart = by_width.pop(widest), distances.pop(widest)
+    of_layer, seeds_of_layer = (
+        {layer: _mean(to_widest, "agreement", width=width, layer=layer) for layer in layers}
+        for width in (narrowest, widest)
+    )
+    known_nothing = {name: _mean(baselines, "value", width=widest, baseline=name) for name in BASELINES}
+    ratio = distances[narrowest] / min(known_nothing[name] for name in BASELINES if name != "shuffled")
+    before = tables.get("untrained_distances")  # none of a single seed
+    untrained = math.nan if before is None else _mean(before, "agreement", width=widest)
+    numbers = {f"agreement, width {width} to {widest}": value for width, value in by_width.items()}
+    numbers |= {"agreement, seed to seed": seeds, "agreement, seed to seed, untrained": untrained}
+    numbers |= {f"agreement in layer {layer}, width {narrowest} to {widest}": of_layer[layer] for layer in layers}
+    numbers |= {f"agreement in layer {layer}, seed to seed": seeds_of_layer[layer] for layer in layers}
+    numbers |= {f"distance, width {width} to {widest}": value for width, value in distances.items()}
+    numbers |= {"distance, seed to seed": apart, "ratio to the nearest baseline": ratio}
+    numbers |= {f"distance, {name}": value for name, value in known_nothing.items()}
+    words = {"by_width": by_width, "distances": distances, "seeds": seeds, "apart": apart, "untrained": untrained}
+    words |= {"of_layer": of_layer, "seeds_of_layer": seeds_of_layer, "known_nothing": known_nothing, "ratio": ratio}
+    verdict = _verdict({layer: value >= ALIKE for layer, value in of_layer.items()})
+    return verdict, _told(numbers), {**words, "narrowest": narrowest, "widest": widest}
 
 
-def _layers(tables: Tables) -> Finding:
-    entropy, pairs = tables["entropy"], tables["layers"].filter(pl.col("layer") < pl.col("other_layer"))
-    depth = entropy["layer"].max()
-    if depth < 3:
-        return OPEN, {}, {"depth": depth}
-    means = [_mean(entropy, "mean", layer=layer) for layer in range(1, depth + 1)]
-    to_first, among = (_mean(pairs.filter(kind), "value") for kind in (pl.col("layer") == 1, pl.col("layer") > 1))
-    higher, alike = means[0] > max(means[1:]), among < to_first
-    numbers = {f"entropy of layer {layer}": mean for layer, mean in enumerate(means, start=1)}
-    numbers |= {"first layer to later ones": to_first, "among later layers": among}
-    words = {"means": means, "higher": higher, "to_first": to_first, "among": among, "alike": alike}
-    return (FAILS, PARTLY, HOLDS)[higher + alike], numbers, {"depth": depth, **words}
+def _sharpness(tables: Tables) -> Finding:
+    entropy, layers = tables["entropy"], _layers_of(tables["entropy"])
+    if len(layers) < 3:
+        return OPEN, {}, {"depth": len(layers)}
+    means = {layer: _mean(entropy, "mean", layer=layer) for layer in layers}
+    alike, untrained, numbers = _unlike_the_first(means), {}, {}
+    if _has_untrained(tables):
+        untrained = {layer: _mean(tables["untrained"], "mean", layer=layer) for layer in layers}
+    for layer, mean in means.items():
+        numbers |= {f"entropy of layer {layer}": mean, f"spread over seeds, layer {layer}": _over_seeds(entropy, layer)}
+        if untrained:
+            numbers[f"entropy of layer {layer}, untrained"] = untrained[layer]
+            numbers[f"spread over seeds, layer {layer}, untrained"] = _over_seeds(tables["untrained"], layer)
+    words = {"depth": len(layers), "means": means, "alike": alike, "untrained": untrained}
+    words["before"] = _verdict(_unlike_the_first(untrained)) if untrained else None
+    return _verdict(alike), _told(numbers), words
+
+
+def _edges(tables: Tables) -> Finding:
+    layers = _layers_of(tables["layers"])
+    if len(layers) < 3:
+        return OPEN, {}, {"depth": len(layers)}
+    later, first = _agreement_of_layers(tables["layers"], layers)
+    untrained = _agreement_of_layers(tables["untrained_layers"], layers)[0] if _has_untrained(tables) else {}
+    alike = {layer: later[layer] >= ALIKE and not later[layer] <= first[layer] for layer in later}  # nan: a uniform one
+    numbers = {f"layer {layer} to other later ones": value for layer, value in later.items()}
+    numbers |= {f"layer {layer} to other later ones, untrained": value for layer, value in untrained.items()}
+    numbers |= {f"layer {layer} to the first": value for layer, value in first.items()}
+    for name, tag in (("distances", ""), ("untrained_distances", ", untrained")):
+        if name in tables:
+            pairs = tables[name].filter(WIDEST, pl.col("width") == pl.col("other_width"))
+            numbers |= {f"seed to seed, layer {each}{tag}": _mean(pairs, "agreement", layer=each) for each in layers}
+    words = {"depth": len(layers), "later": later, "first": first, "alike": alike, "untrained": untrained}
+    return _verdict(alike), _told(numbers), words
+
+
+def _has_untrained(tables: Tables) -> bool:
+    return not tables.get("untrained", pl.DataFrame()).is_empty()
+
+
+def _layers_of(table: pl.DataFrame) -> list[int]:
+    return table["layer"].unique().sort().to_list()
+
+
+def _verdict(by_layer: dict[int, bool]) -> str:
+    return HOLDS if all(by_layer.values()) else PARTLY if any(by_layer.values()) else FAILS
+
+
+def _unlike_the_first(means: dict[int, float]) -> dict[int, bool]:
+    """Of each later layer whether its entropy is lower than the first's, and nearer to the other later ones' mean."""
+    first, later = means[1], {layer: mean for layer, mean in means.items() if layer > 1}
+    others = {layer: (sum(later.values()) - mean) / (len(later) - 1) for layer, mean in later.items()}
+    return {layer: first - mean > abs(mean - others[layer]) for layer, mean in later.items()}
+
+
+def _agreement_of_layers(pairs: pl.DataFrame, layers: list[int]) -> tuple[dict[int, float], dict[int, float]]:
+    """Of each later layer with the other later ones, and with the first."""
+    others = pairs.filter((pl.col("layer") != pl.col("other_layer")) & (pl.col("other_layer") > 1))
+    later = {layer: _mean(others, "agreement", layer=layer) for layer in layers if layer > 1}
+    return later, {layer: _mean(pairs, "agreement", layer=layer, other_layer=1) for layer in later}
+
+
+def _over_seeds(table: pl.DataFrame, layer: int) -> float:
+    """Standard deviation of a layer's mean entropy over the seeds of a width, mean over widths; nan of one seed."""
+    spreads = table.filter(layer=layer).group_by("width").agg(pl.col("mean").std())
+    return _mean(spreads, "mean")
+
+
+def _told(numbers: dict[str, float]) -> dict[str, float]:
+    """Those that there are."""
+    return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
 def _topk(tables: Tables) -> Finding:
@@ -161,9 +235,9 @@ def _choice(tables: Tables) -> Finding:
     asked, kept = _by_sampler(tables["mass_kept"], "mass")
     most = kept["own"] - kept["uniform"]
     gain = (kept["attention"] - kept["uniform"]) / most if most > 0 else math.nan
-    agreement = _mean(tables["agreement"], "ranks", width=asked["narrowest"])
+    agreement = _mean(tables["agreement"], "agreement", width=asked["narrowest"])
     numbers = {f"mass kept, {name}": value for name, value in kept.items()}
-    numbers |= {"share of the possible gain": gain, "rank agreement": agreement}
+    numbers |= {"share of the possible gain": gain, "agreement": agreement}
     verdict = OPEN if most < LEAST_GAIN else HOLDS if gain >= HALF else PARTLY if gain > 0 else FAILS
     return verdict, numbers, {**asked, **kept, "agreement": agreement}
 
@@ -204,6 +278,18 @@ def _mean(table: pl.DataFrame, column: str, **where: object) -> float:
 def number(value: float) -> str:
     """Three digits."""
     return f"{value:.3g}"
+
+
+def by_layer(values: dict[int, float]) -> str:
+    """The numbers of several layers, in their order."""
+    return ", ".join(map(number, values.values()))
+
+
+def _layers_in_words(found: dict[int, bool]) -> str:
+    chosen = [str(layer) for layer, holds in found.items() if holds]
+    if 0 < len(chosen) < len(found):
+        return f"layer{'s' * (len(chosen) > 1)} {', '.join(chosen)}"
+    return "every later layer" if chosen else "no later layer"
 
 
 def percent(share: float) -> str:

@@ -62,8 +62,10 @@ def _networks(runs: pl.DataFrame) -> pl.DataFrame:
         runs.group_by("graph", "width", "metric", maintain_order=True)
         .agg(
             pl.len().alias("networks"),
+            pl.col("failed").sum(),
             pl.col("val_metric").mean().alias("validation, mean"),
             pl.col("val_metric").std().alias("std"),
+            pl.col("chance").first(),
             pl.col("epoch").mean().alias("epoch of the scores, mean"),
             pl.col("temperature").mean().alias("temperature, mean"),
         )

@@ -8,8 +8,8 @@ from spx.errors import ConfigError
 from spx.experiments.plan import Study
 
 GraphName = Literal["graph", "augmented"]
-State = Literal["best", "last"]
-REPORT_FOLDERS: dict[State, str] = {"best": "analysis", "last": "analysis-last"}
+State = Literal["best", "last", "authors"]
+REPORT_FOLDERS: dict[State, str] = {"best": "analysis", "last": "analysis-last", "authors": "analysis-authors"}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -36,6 +36,9 @@ class ScoreStudy:
         num_layers: of every network. Default: the configurations' own.
         state: of the networks that are looked at: "best" on validation, whose scores stage 2 gets, or "last", after the
             last epoch, fitted to the end and at the lowest temperature. Where training soon overfits they differ much.
+            "authors": those that are best, but at the last epoch's temperature, as the authors' code saves them:
+            sharper than they ever were in training.
+        untrained: also measure networks of the same settings before training, what the architecture alone makes.
         wide: configuration of the wide network that the estimators choose edges for; none: leave that question out.
         wide_checkpoint: of such a network, instead of training it; its run's folder must hold config.yaml.
         ks: numbers of edges: of the top-k mass, and sampled for each node.
@@ -48,7 +51,7 @@ class ScoreStudy:
         data_dir: folder of the raw files and downloads.
         runs_dir: folder of the runs, and of the report: `<runs_dir>/<dataset>/analysis/`.
         configs_dir: folder of the configurations.
-        output: folder of the report, instead; for the last state it is `<runs_dir>/<dataset>/analysis-last/`.
+        output: folder of the report, instead; for other states it is `<runs_dir>/<dataset>/analysis-<state>/`.
         processes: runs at a time. Default: the cores.
         threads: that each run computes with.
         reuse: take finished runs of the same settings again.
@@ -63,6 +66,7 @@ class ScoreStudy:
     max_epochs: int | None = None
     num_layers: int | None = None
     state: State = "best"
+    untrained: bool = True
     wide: str | None = "exphormer"
     wide_checkpoint: str | None = None
     ks: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16, 32])

@@ -14,10 +14,17 @@ from spx.score_study.artifacts import Group, check_data, load_groups
 from spx.score_study.choice_tables import choice_tables
 from spx.score_study.claims import Claim, claims_table, judge
 from spx.score_study.grid import estimator_data, train
+from spx.score_study.networks import at_last_temperature, untrained_tables, without_failed
 from spx.score_study.settings import ScoreStudy
 from spx.score_study.tables import Labels, Tables, score_tables
 from spx.score_study.wide import check_graph, load_wide
 
+STATES = {
+    "best": "best on validation",
+    "last": "after the last epoch",
+    "authors": "best on validation, at the temperature of the last epoch",
+}
+FAILED = "Failed to train"
 GRAPH_SETTINGS = ("expander_degree", "expander", "expander_seed", "self_loops", "seed")
 
 
@@ -40,8 +47,13 @@ def analyze(study: ScoreStudy) -> Path:
     data = AugmentedGraphData(**_data_settings(study, header))
     check_data(groups, data)
     print(f"Measuring {sum(len(group.networks) for group in groups)} networks on {data.dataset_name}", flush=True)
+    groups = without_failed(groups, data.dataset)
+    if study.state == "authors":
+        groups = [at_last_temperature(group, data.dataset.x) for group in groups]
     labels = Labels(None if data.task == "multilabel" else data.dataset.y, data.num_outputs)
     tables = score_tables(groups, labels, study.ks, study.resistance_nodes)
+    if study.untrained:
+        tables |= untrained_tables(groups, data.dataset.x)
     if checkpoint is not None:
         tables |= _choice(study, checkpoint, groups, data)
     claims = judge(tables)
@@ -91,7 +103,10 @@ def _write(
             f"{folder} can't be written: {reason(error)}. Free space or choose another --output."
         ) from error
     title = f"What the networks attend to: {data.dataset_name}"
-    report = write_report(folder / REPORT_FILE, title, _facts(study, data, tables, seconds), tables, claims, pictures)
+    facts = _facts(study, data, tables, seconds)
+    report = write_report(folder / REPORT_FILE, title, facts, tables, claims, pictures)
+    if FAILED in facts:
+        print(f"{FAILED}: {facts[FAILED]}")
     for claim in claims:
         print(f"- {claim.title}, {claim.graph}: {claim.verdict}.\n  {claim.text}")
     print(f"Report:      {report}\nTensorBoard: tensorboard --logdir {folder}   (or: make tensorboard)", flush=True)
@@ -104,11 +119,15 @@ def _facts(study: ScoreStudy, data: AugmentedGraphData, tables: Tables, seconds:
     facts = {
         "Dataset": f"{data.dataset_name}, protocol {data.protocol}, split {data.split}",
         "Networks": f"{runs.height} of one head; widths {widths}; seeds {seeds}",
-        "State": {"best": "best on validation", "last": "after the last epoch"}[study.state],
+        "State": STATES[study.state],
         "Wide network": study.wide_checkpoint or study.wide or "none",
         "Command": f"spx {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "from Python",
         "Seconds": f"{seconds:.0f} (runs that were finished before not counted)",
     }
+    if runs["failed"].any():
+        failed = runs.filter("failed").group_by("graph", "width").len().sort("graph", "width")
+        which = "; ".join(f"{number} of width {width} ({graph})" for graph, width, number in failed.iter_rows())
+        facts[FAILED] = f"{which}: not above chance in validation; left out, unless all of a graph failed"
     if study.max_epochs:
         remark = "a version to look at, its numbers mean little" if study.runs == "small" else "as asked"
         facts["Epochs"] = f"{study.max_epochs} a run: {remark}"

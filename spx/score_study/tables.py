@@ -5,11 +5,10 @@ Columns that all have: `graph` (which attention edges), `width` and `seed` of a 
 | table | a row is |
 |---|---|
 | graphs | a graph: nodes, edges, empty rows, homophily |
-| runs | a network: validation metric, epoch and temperature of its scores |
-| distances | mean energy distance of two networks in one layer |
-| baselines | mean energy distance of a network to uniform, random and shuffled scores |
-| ranks | mean rank agreement of two networks in one layer |
-| layers | mean energy distance of two layers of one network |
+| runs | a network: validation metric, by chance too, epoch, temperature; if it `failed` it is in no other table |
+| distances | mean energy distance and agreement of two networks in one layer |
+| baselines | mean energy distance of a network to uniform, random (by their law) and shuffled scores |
+| layers | mean energy distance and agreement of two layers of one network |
 | entropy, entropy_histogram | normalised entropy over the nodes: mean and quantiles; share of nodes by bin |
 | topk | attention that the k largest scores hold, by degree; `covered`: share of nodes where that is 90% |
 | shares | share of attention by edge type, for each class and all; `uniform`: under uniform attention |
@@ -19,8 +18,8 @@ Columns that all have: `graph` (which attention edges), `width` and `seed` of a 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import polars as pl
 import torch
@@ -38,7 +37,8 @@ ALL = "all"
 COVERED = 0.9
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 HISTOGRAM_BINS = 20
-BASELINES = ("uniform", "random", "shuffled")
+RANDOM = get_args(distance.RandomScores)
+BASELINES = ("uniform", *RANDOM, "shuffled")
 TYPE_NAMES = tuple(edge_type.name.lower() for edge_type in EdgeType)
 KINDS_OF_NEIGHBOURS = {ALL: ("graph", "expander"), "graph": ("graph",), "expander": ("expander",)}
 MOST_BINS = 64
@@ -73,15 +73,21 @@ def score_tables(groups: Sequence[Group], labels: Labels, ks: Sequence[int], res
     for group in groups:
         known = _Known(group, labels, ks, resistance_nodes)
         add("graphs", [known.facts()], graph=group.name)
-        add("distances", _pairs(group, distance.mean_energy_distances), graph=group.name)
-        add("ranks", _pairs(group, distance.mean_rank_agreements), graph=group.name)
+        add("distances", network_pairs(group), graph=group.name)
+        for failed in (each for each in group.failed if each not in group.networks):
+            add("runs", [_run(group, failed)], graph=group.name, width=failed.width, seed=failed.seed)
         for network in group.networks:
             named = {"graph": group.name, "width": network.width, "seed": network.seed}
-            add("runs", [_run(network)], **named)
-            add("layers", _layers(group.graph, network), **named)
+            add("runs", [_run(group, network)], **named)
+            add("layers", layer_pairs(group.graph, network), **named)
             for layer, scores in enumerate(network.scores_LM, start=1):
                 for measure in MEASURES:
                     add(measure.__name__.removeprefix("_"), measure(known, scores), **named, layer=layer)
+    return tables_of(rows)
+
+
+def tables_of(rows: Mapping[str, Sequence[Row]]) -> Tables:
+    """A table for each name that has rows."""
     return {name: pl.DataFrame(entries, infer_schema_length=None) for name, entries in rows.items() if entries}
 
 
@@ -95,6 +101,7 @@ class _Known:
         self.lows = torch.where(bins < 0, 0, 1 << bins.clamp(min=0))
         uniform = uniform_weights(graph)
         self.uniform_types = measures.edge_type_shares(graph, uniform)
+        self.random = {name: distance.random_scores(graph, name, seed) for seed, name in enumerate(RANDOM)}
         kinds = itertools.product(map(str, range(self.num_classes)), (False, True), TYPE_NAMES)
         schema = {"class": pl.String, "same": pl.Boolean, "edge_type": pl.String}
         self.kinds = pl.DataFrame(list(kinds), schema, orient="row")
@@ -126,30 +133,34 @@ class _Known:
         return facts
 
 
-def _pairs(group: Group, function: Callable[..., Tensor]) -> Iterator[Row]:
-    """Each two networks once, the narrower first, and what `function` says of them in each layer."""
-    for layer in range(group.num_layers):
-        values = function(group.graph, [network.scores_LM[layer] for network in group.networks]).tolist()
+def network_pairs(group: Group) -> Iterator[Row]:
+    """Each two networks once, the narrower first, in each layer."""
+    for layer in range(group.num_layers if len(group.networks) > 1 else 0):
+        found = distance.likeness(group.graph, [network.scores_LM[layer] for network in group.networks])
+        distances, agreements = (each.tolist() for each in found)
         for (a, one), (b, other) in itertools.combinations(enumerate(group.networks), 2):
             ends = {"width": one.width, "seed": one.seed, "other_width": other.width, "other_seed": other.seed}
-            yield {"layer": layer + 1, **ends, "value": values[a][b]}
+            yield {"layer": layer + 1, **ends, "value": distances[a][b], "agreement": agreements[a][b]}
 
 
-def _run(network: Network) -> Row:
+def _run(group: Group, network: Network) -> Row:
     named = {name: getattr(network.header, name) for name in ("metric", "val_metric", "epoch", "temperature")}
-    return {**named, "file": str(network.path)}
+    return {**named, "chance": group.chance, "failed": network in group.failed, "file": str(network.path)}
 
 
-def _layers(graph: AttentionGraph, network: Network) -> Iterator[Row]:
-    distances = distance.mean_energy_distances(graph, list(network.scores_LM)).tolist()
+def layer_pairs(graph: AttentionGraph, network: Network) -> Iterator[Row]:
+    """Each two layers of a network, both ways round."""
+    distances, agreements = (each.tolist() for each in distance.likeness(graph, list(network.scores_LM)))
     for a, b in itertools.product(range(len(distances)), repeat=2):
-        yield {"layer": a + 1, "other_layer": b + 1, "value": distances[a][b]}
+        yield {"layer": a + 1, "other_layer": b + 1, "value": distances[a][b], "agreement": agreements[a][b]}
 
 
 def _baselines(known: _Known, scores: Tensor) -> Iterator[Row]:
-    for name in BASELINES:
-        value = getattr(distance, f"distance_to_{name}")(known.graph, scores).nanmean()
-        yield {"baseline": name, "value": float(value)}
+    graph = known.graph
+    distances = {"uniform": distance.distance_to_uniform(graph, scores)}
+    distances |= {name: distance.energy_distance(graph, scores, random) for name, random in known.random.items()}
+    distances |= {"shuffled": distance.distance_to_shuffled(graph, scores)}
+    yield from ({"baseline": name, "value": float(value.nanmean())} for name, value in distances.items())
 
 
 def _entropy(known: _Known, scores: Tensor) -> Iterator[Row]:

@@ -65,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def arguments(*more: str) -> list[str]:
-    few = ["--widths", "[2,4]", "--max_epochs", "2", "--num_layers", "3", "--ks", "[1,2,4]", "--draws", "2"]
+    few = ["--widths", "[2,4]", "--max_epochs", "8", "--num_layers", "3", "--ks", "[1,2,4]", "--draws", "2"]
     return ["analyze", "--config", "configs/minesweeper/analysis.yaml", "--runs", "small", *few, *more]
 
 
@@ -107,7 +107,14 @@ def test_the_report_says_what_the_tables_say(report: Path) -> None:
         (claim, graph, name): (float(value), shown) for value, claim, graph, name, shown in re.findall(pattern, page)
     }
     claims = table(report, "claims").drop_nulls("value")
-    assert {row["claim"] for row in claims.iter_rows(named=True)} >= {"width", "layers", "topk", "types", "error"}
+    assert {row["claim"] for row in claims.iter_rows(named=True)} >= {
+        "width",
+        "sharpness",
+        "edges",
+        "topk",
+        "types",
+        "error",
+    }
     assert len(found) == claims.height
     for row in claims.iter_rows(named=True):
         value, shown = found[row["claim"], row["graph"], row["quantity"]]
@@ -115,13 +122,16 @@ def test_the_report_says_what_the_tables_say(report: Path) -> None:
         assert shown == f"{value:.3g}"
     for graph in ("graph", "augmented"):
         pairs = table(report, "distances", graph=graph, other_width=4)
-        means = dict(pairs.group_by("width").agg(pl.col("value").mean()).iter_rows())
-        assert found["width", graph, "width 2 to 4"][0] == pytest.approx(means[2])
-        assert found["width", graph, "seed to seed"][0] == pytest.approx(means[4])
+        for name, column in (("agreement", "agreement"), ("distance", "value")):
+            means = dict(pairs.group_by("width").agg(pl.col(column).drop_nans().mean()).iter_rows())
+            assert found["width", graph, f"{name}, width 2 to 4"][0] == pytest.approx(means[2])
+            assert found["width", graph, f"{name}, seed to seed"][0] == pytest.approx(means[4])
         uniform = table(report, "baselines", graph=graph, width=4, baseline="uniform")["value"].mean()
-        assert found["width", graph, "uniform"][0] == pytest.approx(uniform)
+        assert found["width", graph, "distance, uniform"][0] == pytest.approx(uniform)
         entropy = table(report, "entropy", graph=graph, layer=2)["mean"].mean()
-        assert found["layers", graph, "entropy of layer 2"][0] == pytest.approx(entropy)
+        assert found["sharpness", graph, "entropy of layer 2"][0] == pytest.approx(entropy)
+        untrained = table(report, "untrained", graph=graph, layer=2)["mean"].mean()
+        assert found["sharpness", graph, "entropy of layer 2, untrained"][0] == pytest.approx(untrained)
     shares = table(report, "shares", **{"graph": "augmented", "width": 4, "edge_type": "expander", "class": "all"})
     assert found["types", "augmented", "share of expander edges"][0] == pytest.approx(shares["share"].mean())
     kept = table(report, "mass_kept", sampler="uniform", k=4)["mass"].mean()
@@ -134,7 +144,8 @@ def test_the_report_says_what_the_tables_say(report: Path) -> None:
 def test_tables_stand_as_csv_and_parquet_with_the_same_rows(report: Path) -> None:
     names = {path.stem for path in (report / "tables").glob("*.csv")}
     assert names == {path.stem for path in (report / "tables").glob("*.parquet")}
-    assert {"distances", "entropy", "topk", "shares", "same_class", "ranks", "structure", "output_error"} <= names
+    assert {"distances", "entropy", "topk", "shares", "same_class", "structure", "output_error"} <= names
+    assert {"untrained", "untrained_distances", "untrained_layers"} <= names, "by default, in the small version too"
     for name in names:
         assert pl.read_parquet(report / "tables" / f"{name}.parquet").height == table(report, name).height
     graphs = table(report, "graphs", graph="graph")
@@ -167,6 +178,17 @@ def test_files_are_analysed_without_training(home: Path, report: Path) -> None:
     assert table(home / "files", "entropy").equals(expected)
     assert not (home / "files" / "tables" / "mass_kept.csv").exists()
     assert "was not measured" in (home / "files" / "report.html").read_text()
+
+
+@pytest.mark.full
+def test_the_authors_temperature_is_a_state_of_the_same_runs(home: Path, report: Path) -> None:
+    main(arguments("--state", "authors", "--wide", "null", "--untrained", "false"))
+    found = home / "lightning_logs" / "minesweeper" / "analysis-authors"
+    temperatures, own = table(found, "runs"), table(report, "runs")
+    assert temperatures["file"].equals(own["file"]), "nothing is trained for it"
+    assert (temperatures["temperature"] <= own["temperature"]).all()
+    assert not (found / "tables" / "untrained.csv").exists()
+    assert "at the temperature of the last epoch" in (found / "report.html").read_text()
 
 
 @pytest.mark.full

@@ -14,7 +14,13 @@ from spx.score_study.pictures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PUR
 from spx.score_study.tables import ALL, Tables
 
 EDGE_NAMES = {"graph": "graph edges", "expander": "expander edges", "self_loop": "self-loops"}
-BASELINES = {"uniform": "uniform scores", "random": "random scores", "shuffled": "own scores, shuffled"}
+BASELINES = {
+    "uniform": "uniform scores",
+    "normal logits": "random, normal logits",
+    "uniform logits": "random, uniform logits",
+    "dirichlet": "random, Dirichlet(1)",
+    "shuffled": "own scores, shuffled",
+}
 SAMPLERS = {
     "own": ("drawn by the wide network's own scores", GREY, "s"),
     "attention": ("drawn by the estimator's scores", BLUE, "o"),
@@ -40,7 +46,7 @@ class Picture(NamedTuple):
         source: table without which there is nothing to draw.
         several: "width" or "layer", where there must be two of them.
         height: of a row of panels, in inches.
-        legend: its title.
+        legend: its title, of a matrix that of its colours.
     """
 
     grids: Callable[[Tables], list[Grid]]
@@ -75,26 +81,49 @@ def to_widest(tables: Tables, name: str) -> pl.DataFrame:
     return tables[name].filter(other_width=tables["baselines"]["width"].max())
 
 
+def with_seeds(pairs: pl.DataFrame, widest: int, column: str) -> list[tuple]:
+    """Parts of a grid: narrower networks with the widest, and the widest from seed to seed, as a point and a line."""
+    others, seeds = pairs.filter(pl.col("width") < widest), pairs.filter(width=widest)
+    return [
+        (others, f"to networks of width {widest} (mean, std over pairs)", "width", column, look(BLUE, "o")),
+        (seeds, "_two seeds", "width", column, look(BLACK, "s")),
+        (seeds, f"two seeds of width {widest}", None, column, look(BLACK)),
+    ]
+
+
+@picture("width", "Agreement with wide networks", "distances", several="width")
+def agreement_by_width(tables: Tables) -> list[Grid]:
+    """Agreement of single-head networks of a width with those of the greatest width: the correlation of their scores
+    less uniform ones, over all edges (0: none, as of shuffled scores; 1: the same edges, however sharply), mean and
+    standard deviation over pairs of seeds. Black: between two of the wide networks, more than which no estimator can
+    reach; dotted: between two of them before training."""
+    widest, pairs = tables["baselines"]["width"].max(), to_widest(tables, "distances")
+    parts = [
+        *with_seeds(pairs, widest, "agreement"),
+        (tables["baselines"].filter(baseline="shuffled"), "own scores, shuffled: 0", None, pl.lit(0.0), look(PURPLE)),
+    ]
+    if "untrained_distances" in tables:
+        untrained, name = to_widest(tables, "untrained_distances"), f"two seeds of width {widest}, untrained"
+        parts.append((untrained, name, None, "agreement", look(GREY, line=":")))
+    return [Grid(parts, "width", "agreement", "graph", "layer", doubling=True)]
+
+
 @picture("width", "Distance to wide networks' attention", "distances", several="width")
 def distance_by_width(tables: Tables) -> list[Grid]:
     """Mean energy distance over the nodes (0: the same scores, 2: nothing in common) between single-head networks of a
-    width and those of the greatest width, with all pairs of seeds. Grey, red and purple: distance of the wide networks
-    to scores that know nothing; black: distance between two wide networks."""
+    width and those of the greatest width, with all pairs of seeds; black: between two wide networks. Other lines:
+    distance of the wide networks to scores that know nothing: uniform ones, the softmax of normal and of uniform
+    logits, Dirichlet(1) scores, and their own in random order. Sharpness counts, too: one as sharp as they are is below
+    uniform scores only from an agreement of 0.5."""
     widest, pairs = tables["baselines"]["width"].max(), to_widest(tables, "distances")
-    others, seeds = pairs.filter(pl.col("width") < widest), pairs.filter(width=widest)
-    to_wide = f"to networks of width {widest} (mean, std over pairs)"
-    lines = (look(GREY, line="--"), look(RED, line=":"), look(PURPLE, line="-."))
+    colours = zip((GREY, RED, ORANGE, GREEN, PURPLE), ("--", ":", ":", ":", "-."), strict=True)
+    lines = dict(zip(BASELINES.values(), (look(colour, line=line) for colour, line in colours), strict=True))
     baseline, of_widest = pl.col("baseline").replace(BASELINES), tables["baselines"].filter(WIDEST)
-    parts = [
-        (others, to_wide, "width", "value", look(BLUE, "o")),
-        (seeds, "_two seeds", "width", "value", look(BLACK, "s")),
-        (seeds, f"two seeds of width {widest}", None, "value", look(BLACK)),
-        (of_widest, baseline, None, "value", dict(zip(BASELINES.values(), lines, strict=True))),
-    ]
+    parts = [*with_seeds(pairs, widest, "value"), (of_widest, baseline, None, "value", lines)]
     return [Grid(parts, "width", "energy distance", "graph", "layer", doubling=True, ylim=(0, None))]
 
 
-@picture("width", "Distances between widths", "distances", height=2.4)
+@picture("width", "Distances between widths", "distances", height=2.4, legend="energy distance")
 def distance_matrix(tables: Tables) -> list[Grid]:
     """Mean energy distance between networks of two widths, over layers and pairs of seeds; on the diagonal between
     seeds of one width."""
@@ -103,33 +132,29 @@ def distance_matrix(tables: Tables) -> list[Grid]:
     return [Grid([(pairs, one, other, "value"), (pairs, other, one, "value")], "width", "width", marks=matrix)]
 
 
-@picture("width", "Rank agreement with wide networks", "ranks", several="width")
-def rank_agreement(tables: Tables) -> list[Grid]:
-    """Spearman's rank correlation of a node's scores with the widest networks' own (1: the same order, 0: none), mean
-    over nodes; bars: standard deviation over pairs of networks."""
-    x = f"width (at {tables['baselines']['width'].max()}: seed to seed)"
-    parts = [(to_widest(tables, "ranks"), PER_LAYER, "width", "value")]
-    return [Grid(parts, x, RANK_CORRELATION, doubling=True, level=0)]
-
-
-@picture("layers", "Entropy by layer", "entropy")
+@picture("sharpness", "Entropy by layer", "entropy")
 def entropy(tables: Tables) -> list[Grid]:
     """Entropy of a node's scores over the logarithm of its degree: 1 is uniform, 0 all on one edge. Above: mean over
-    nodes, with the standard deviation over seeds. Below: its distribution over the nodes in the widest networks."""
-    means = (tables["entropy"], pl.format("width {}", "width"), "layer", "mean")
+    nodes, with the standard deviation over seeds; dotted: the widest networks before training, which the architecture
+    makes. Below: its distribution over the nodes in the widest networks."""
+    means = [(tables["entropy"], pl.format("width {}", "width"), "layer", "mean")]
+    if "untrained" in tables:
+        untrained = tables["untrained"].filter(WIDEST)
+        means.append((untrained, f"width {untrained['width'].max()}, untrained", "layer", "mean", look(GREY, "x", ":")))
     shares = (tables["entropy_histogram"].filter(WIDEST), PER_LAYER, "low", 100 * pl.col("share"))
     x = f"normalised entropy of a node\n(width {tables['entropy']['width'].max()}; 1: uniform)"
     return [
-        Grid([means], "layer", "normalised entropy\n(mean over nodes)", shift=0.06, ylim=(0, 1.04)),
+        Grid(means, "layer", "normalised entropy\n(mean over nodes)", shift=0.06, ylim=(0, 1.04)),
         Grid([shares], x, "nodes, % a bin of 0.05", marks=stairs),
     ]
 
 
-@picture("layers", "Likeness of layers", "layers", several="layer", height=2.4)
+@picture("edges", "Likeness of layers", "layers", several="layer", height=2.4, legend="agreement")
 def layers_alike(tables: Tables) -> list[Grid]:
-    """Mean energy distance between the layers of one network of the greatest width, mean over seeds."""
+    """Agreement between the layers of one network of the greatest width (1: the same edges, however sharply; 0: none),
+    mean over seeds."""
     one, other = pl.col("layer").cast(str), pl.col("other_layer").cast(str)
-    return [Grid([(tables["layers"].filter(WIDEST), one, other, "value")], "layer", "layer", marks=matrix)]
+    return [Grid([(tables["layers"].filter(WIDEST), one, other, "agreement")], "layer", "layer", marks=matrix)]
 
 
 @picture("topk", "Attention in the k largest scores", "topk", legend="degree of the attending node (line: 90%)")

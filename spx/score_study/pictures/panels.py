@@ -62,13 +62,13 @@ def matrix(axis: Axes, points: pl.DataFrame, grid: "Grid") -> None:
     looks = grid.looks
     found = {(series, x): mean for series, x, mean in points.select("series", "x", "mean").iter_rows()}
     values = [[found.get((down, across), float("nan")) for across in looks] for down in looks]
-    highest = grid.points["mean"].max()
-    axis.imshow(values, cmap="viridis", vmin=0, vmax=highest)
+    lowest, highest = min(0, grid.points["mean"].min()), grid.points["mean"].max()
+    axis.imshow(values, cmap="viridis", vmin=lowest, vmax=highest)
     axis.set(xticks=range(len(looks)), xticklabels=looks, yticks=range(len(looks)), yticklabels=looks)
     axis.grid(False)
     for row, column in itertools.product(range(len(looks)), repeat=2):
         if (value := values[row][column]) == value:
-            colour = "white" if value < 0.6 * highest else BLACK
+            colour = "white" if value - lowest < 0.6 * (highest - lowest) else BLACK
             axis.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=7.5)
 
 
@@ -154,7 +154,7 @@ def draw_grids(grids: Sequence[Grid], height: float, legend: str | None) -> Figu
     Args:
         grids: with the same columns.
         height: of a row of panels, in inches.
-        legend: its title.
+        legend: its title, of a matrix that of its colours.
     """
     if any(grid.points.is_empty() for grid in grids):
         return None
@@ -169,7 +169,7 @@ def draw_grids(grids: Sequence[Grid], height: float, legend: str | None) -> Figu
         if len(grids) > 1:
             axes[first, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     if images := [image for axis in axes.flat for image in axis.images]:
-        figure.colorbar(images[-1], ax=axes, label="energy distance", shrink=0.85)
+        figure.colorbar(images[-1], ax=axes, label=legend, shrink=0.85)
     elif len(grids) == 1:
         _legend_above(figure, legend)
     return figure

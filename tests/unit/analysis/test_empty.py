@@ -19,7 +19,7 @@ NOTHING = torch.zeros(0)
 @pytest.mark.parametrize("num_nodes", [0, 4])
 def test_a_number_for_each_row_and_each_edge(num_nodes: int) -> None:
     graph = graph_of(num_nodes)
-    for measure in (measures.normalized_entropy, distance.distance_to_uniform, distance.distance_to_random):
+    for measure in (measures.normalized_entropy, distance.distance_to_uniform, distance.distance_to_shuffled):
         assert measure(graph, NOTHING).shape == (num_nodes,)
         assert measure(graph, NOTHING).isnan().all()
     for measure in (distance.energy_distance, distance.rank_agreement):
@@ -29,6 +29,7 @@ def test_a_number_for_each_row_and_each_edge(num_nodes: int) -> None:
     assert structure.graph_degrees(graph).tolist() == [0] * num_nodes
     for of_edges in (
         distance.row_ranks(graph, NOTHING),
+        distance.random_scores(graph, "dirichlet", 0),
         row_ranges.uniform_weights(graph),
         structure.relative_scores(graph, NOTHING),
         structure.effective_resistances(graph),
@@ -43,8 +44,7 @@ def test_sums_are_zero_and_means_are_none(num_nodes: int) -> None:
     assert measures.edge_type_shares(graph, NOTHING).isnan().all()
     assert not measures.class_mass(graph, NOTHING, labels, 3).any()
     assert torch.tensor(measures.adjusted_homophily(graph, labels, 3)).isnan()
-    for means in (distance.mean_energy_distances, distance.mean_rank_agreements):
-        assert means(graph, [NOTHING, NOTHING]).isnan().all()
+    assert all(means.isnan().all() for means in distance.likeness(graph, [NOTHING, NOTHING]))
     chosen, edges = row_ranges.select_rows(graph, 2)
     assert chosen.num_nodes == min(num_nodes, 2)
     assert edges.shape == (0,)

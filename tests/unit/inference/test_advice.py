@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from spx.datasets import NodeDataset
 from spx.inference.advice import Baselines, gcn_value, kept_settings, what_next
-from spx.inference.baselines import features_value, majority_value
+from spx.inference.baselines import chance_value, features_value, majority_value
 
 RECORD = {"test": 0.9, "metric": "accuracy", "name": "wide", "test_figures": {"majority_share": 0.5}}
 
@@ -38,6 +38,21 @@ def test_features_alone_of_several_labels_known_in_part(toy: NodeDataset) -> Non
     y[:5, 0], y[80, 2] = -1, 1
     dataset = toy._replace(y=y, task="multilabel", num_classes=3)
     assert features_value(dataset, "roc_auc", balanced=False) > 0.9
+
+
+def test_chance_is_the_best_answer_alike_for_all_validation_nodes(toy: NodeDataset) -> None:
+    nodes = toy.split.val
+    y = toy.y.clone()
+    y[nodes] = (torch.arange(len(nodes)) % 3 == 0).long() * 2  # classes 0 and 2, a third of them 2
+    y[toy.split.train] = 2
+    dataset = toy._replace(y=y)
+    assert chance_value(dataset, "accuracy") == pytest.approx(2 / 3), "its own largest class, not the training nodes'"
+    two = dataset._replace(y=(y > 1).long(), num_classes=2)
+    assert chance_value(two, "balanced_accuracy") == pytest.approx(0.5)
+    assert chance_value(two, "roc_auc") == pytest.approx(0.5)
+    assert chance_value(two, "average_precision") == pytest.approx(1 / 3)
+    several = two._replace(y=torch.stack([two.y, 1 - two.y], 1).float(), task="multilabel")
+    assert chance_value(several, "roc_auc") == pytest.approx(0.5)
 
 
 def test_the_majority_needs_no_network(toy: NodeDataset) -> None:

@@ -1,4 +1,4 @@
-"""Score files of made-up networks over the toy graph, and their tables."""
+"""Score files of made-up networks over the toy graph, each with an estimator beside it, and their tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +9,14 @@ import torch
 from spx.data import AugmentedGraphData, graph_data
 from spx.datasets import NodeDataset
 from spx.graph.csr import AttentionGraph
+from spx.graph.scores import read_header
 from spx.score_study.artifacts import Group, load_groups
 from spx.score_study.choice_tables import choice_tables
 from spx.score_study.claims import judge
+from spx.score_study.networks import untrained_tables
 from spx.score_study.tables import Labels, Tables, score_tables
-from spx.training import Spexphormer
+from spx.training import AttentionEstimator, Spexphormer
+from spx.training.kept_estimator import keep_estimator
 
 WIDTHS, SEEDS, LAYERS, KS = (4, 8, 16), (0, 1), 3, [1, 2, 4]
 
@@ -53,7 +56,9 @@ def score_files(
                 for seed in SEEDS:
                     scores = made_up_scores(data.graph, width, seed)
                     path = folder / f"{kind}-{width}-{seed}.safetensors"
-                    files.append(write_scores(path, data, scores, width=width, seed=seed))
+                    files.append(write_scores(path, data, scores, width=width, seed=seed, val_metric=0.9))
+                    estimator = AttentionEstimator(width, LAYERS, **data.for_model)
+                    keep_estimator(path, estimator, data, read_header(path).fingerprint)
     return files
 
 
@@ -77,7 +82,7 @@ def tables(groups: list[Group], labels: Labels, load_toy: Callable[..., NodeData
     ).network
     group = groups[-1]
     chosen = choice_tables(network, load_toy().x, group.graph, group.networks, KS, draws=2)
-    return score_tables(groups, labels, KS, resistance_nodes=1000) | chosen
+    return score_tables(groups, labels, KS, resistance_nodes=1000) | untrained_tables(groups, load_toy().x) | chosen
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,9 @@ def scaled(tables: Tables, name: str, column: str, factor: float, *where: pl.Exp
 
 def test_each_claim_is_judged_on_each_graph(claims: list[Claim]) -> None:
     assert [(claim.key, claim.graph) for claim in claims] == [
-        *(("width", "graph"), ("layers", "graph"), ("topk", "graph")),
-        *(("width", "augmented"), ("layers", "augmented"), ("topk", "augmented"), ("types", "augmented")),
+        *(("width", "graph"), ("sharpness", "graph"), ("edges", "graph"), ("topk", "graph")),
+        *(("width", "augmented"), ("sharpness", "augmented"), ("edges", "augmented"), ("topk", "augmented")),
+        ("types", "augmented"),
         *(("choice", "augmented"), ("error", "augmented")),
     ]
 
@@ -31,28 +32,79 @@ def test_each_claim_is_judged_on_each_graph(claims: list[Claim]) -> None:
 def test_narrow_against_wide(claims: list[Claim], tables: Tables) -> None:
     claim = claim_of(claims, "width")
     pairs = tables["distances"].filter((pl.col("graph") == "augmented") & (pl.col("other_width") == 16))
-    assert claim.numbers["width 4 to 16"] == pytest.approx(pairs.filter(pl.col("width") == 4)["value"].mean())
-    assert claim.numbers["seed to seed"] == pytest.approx(pairs.filter(pl.col("width") == 16)["value"].mean())
-    assert claim.verdict == HOLDS
-    ratio = claim.numbers["ratio to the nearer baseline"]
-    narrow = pl.col("width") == 4
-    assert claim_of(judge(scaled(tables, "distances", "value", 0.7 / ratio, narrow)), "width").verdict == PARTLY
-    assert claim_of(judge(scaled(tables, "distances", "value", 1.5 / ratio, narrow)), "width").verdict == FAILS
+    for name, column in (("agreement", "agreement"), ("distance", "value")):
+        means = dict(pairs.group_by("width").agg(pl.col(column).mean()).iter_rows())
+        assert claim.numbers[f"{name}, width 4 to 16"] == pytest.approx(means[4])
+        assert claim.numbers[f"{name}, seed to seed"] == pytest.approx(means[16])
+    of_layer = [claim.numbers[f"agreement in layer {layer}, width 4 to 16"] for layer in (1, 2, 3)]
+    assert of_layer[0] < 0.5 < min(of_layer[1:]), "noise hides the first layer's faint pattern"
+    assert claim.verdict == PARTLY
+    narrow, first = pl.col("width") == 4, pl.col("layer") == 1
+    agreeing = scaled(tables, "distances", "agreement", 0.6 / of_layer[0], narrow, first)
+    assert claim_of(judge(agreeing), "width").verdict == HOLDS
+    assert claim_of(judge(scaled(tables, "distances", "agreement", 0.4, narrow)), "width").verdict == FAILS
+    far = scaled(tables, "distances", "value", 100, narrow)
+    assert claim_of(judge(far), "width").verdict == PARTLY, "sharpness, which moves the distance, doesn't count"
     alone = {**tables, "baselines": tables["baselines"].filter(narrow)}
     assert claim_of(judge(alone), "width").verdict == OPEN
 
 
-def test_layers(claims: list[Claim], tables: Tables) -> None:
-    claim = claim_of(claims, "layers")
+def test_networks_before_training_stand_beside_trained_ones(claims: list[Claim], tables: Tables) -> None:
+    untrained = tables["untrained"].filter(graph="augmented")
+    expected = untrained.filter(layer=2)["mean"].mean()
+    sharpness, edges, width = (claim_of(claims, key) for key in ("sharpness", "edges", "width"))
+    assert sharpness.numbers["entropy of layer 2, untrained"] == pytest.approx(expected)
+    assert "Of untrained networks, " in sharpness.text
+    pairs = tables["untrained_distances"].filter(graph="augmented", width=16, other_width=16)
+    assert width.numbers["agreement, seed to seed, untrained"] == pytest.approx(pairs["agreement"].mean())
+    assert edges.numbers["seed to seed, layer 1, untrained"] == pytest.approx(pairs.filter(layer=1)["agreement"].mean())
+    without = {name: table for name, table in tables.items() if not name.startswith("untrained")}
+    for claim in judge(without):
+        assert "ntrained" not in claim.text
+        assert not [name for name in claim.numbers if "untrained" in name]
+
+
+def test_what_is_there_before_training_is_no_finding(tables: Tables) -> None:
+    means = {1: 0.9, 2: 0.5, 3: 0.5}
+    for name in ("entropy", "untrained"):
+        made = pl.col("layer").replace_strict(means, return_dtype=pl.Float64)
+        tables = {**tables, name: tables[name].with_columns(mean=made)}
+    as_before = claim_of(judge(tables), "sharpness")
+    assert as_before.verdict == HOLDS
+    assert "is the architecture's" in as_before.text
+    flat = {**tables, "untrained": tables["untrained"].with_columns(mean=pl.lit(0.9))}
+    assert "is learned" in claim_of(judge(flat), "sharpness").text
+
+
+def test_layers_alike_in_sharpness(claims: list[Claim], tables: Tables) -> None:
+    claim = claim_of(claims, "sharpness")
     assert claim.numbers["entropy of layer 1"] > 0.95, "made so"
-    assert claim.numbers["among later layers"] > claim.numbers["first layer to later ones"], "unrelated patterns"
-    assert claim.verdict == PARTLY
+    assert claim.verdict == HOLDS, "later layers have the same spread"
     flat = scaled(tables, "entropy", "mean", 0.1, pl.col("layer") == 1)
-    assert claim_of(judge(flat), "layers").verdict == FAILS
-    alike = scaled(tables, "layers", "value", 0.1, pl.col("layer") > 1)
-    assert claim_of(judge(alike), "layers").verdict == HOLDS
+    assert claim_of(judge(flat), "sharpness").verdict == FAILS
+    alone = scaled(tables, "entropy", "mean", 0.1, pl.col("layer") == 3)
+    assert claim_of(judge(alone), "sharpness").verdict == PARTLY, "the second is nearer to the first than to the third"
     shallow = {**tables, "entropy": tables["entropy"].filter(pl.col("layer") < 3)}
-    assert claim_of(judge(shallow), "layers").verdict == OPEN
+    assert claim_of(judge(shallow), "sharpness").verdict == OPEN
+
+
+def test_layers_alike_in_their_edges(claims: list[Claim], tables: Tables) -> None:
+    claim = claim_of(claims, "edges")
+    rows = tables["layers"].filter(graph="augmented", layer=2)
+    for name, other in (("other later ones", 3), ("the first", 1)):
+        expected = rows.filter(other_layer=other)["agreement"].mean()
+        assert claim.numbers[f"layer 2 to {name}"] == pytest.approx(expected)
+    assert claim.verdict == FAILS, "unrelated patterns, alike in sharpness or not"
+
+    def with_agreement(value: float, *where: pl.Expr) -> str:
+        column = pl.when(pl.all_horizontal(*where)).then(value).otherwise(pl.col("agreement")).alias("agreement")
+        return claim_of(judge({**tables, "layers": tables["layers"].with_columns(column)}), "edges").verdict
+
+    later = (pl.col("layer") > 1, pl.col("other_layer") > 1)
+    assert with_agreement(0.7, *later) == HOLDS
+    assert with_agreement(0.7, pl.col("layer") == 3, pl.col("other_layer") == 2) == PARTLY
+    assert with_agreement(0.7, pl.col("layer") > 0) == FAILS, "the first isn't unlike them"
+    assert with_agreement(0.4, *later) == FAILS
 
 
 def test_top_k(claims: list[Claim], tables: Tables) -> None:

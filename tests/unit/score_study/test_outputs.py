@@ -175,6 +175,6 @@ def test_tensorboard_shows_curves_numbers_pictures_and_text(
     means = dict(entropy.group_by("width").agg(pl.col("mean").mean()).iter_rows())
     assert [step for step, _ in curve] == [4, 8, 16]
     assert [value for _, value in curve] == pytest.approx([means[width] for width in (4, 8, 16)])
-    (ratio,) = events.Scalars("claims/width/graph/ratio_to_the_nearer_baseline")
-    assert ratio.value == pytest.approx(claims[0].numbers["ratio to the nearer baseline"])
+    (ratio,) = events.Scalars("claims/width/graph/ratio_to_the_nearest_baseline")
+    assert ratio.value == pytest.approx(claims[0].numbers["ratio to the nearest baseline"])
     assert len({tag for tag, _, _ in scalars(tables)}) == len(tags["scalars"]) - sum(len(c.numbers) for c in claims)

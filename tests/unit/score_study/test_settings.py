@@ -1,5 +1,6 @@
 """What can be asked for, and the runs that follow from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,9 @@ def test_the_last_state_is_another_checkpoint_and_another_report() -> None:
     best, last = (
         ScoreStudy("actor", widths=[4], seeds=[0], configs_dir=CONFIGS, state=state) for state in ("best", "last")
     )
+    authors = replace(best, state="authors")
+    assert make_jobs(authors) == make_jobs(best), "other scores of the same networks"
+    assert authors.folder("actor") == Path("lightning_logs/actor/analysis-authors")
     (best_run, *_), (last_run, *_) = make_jobs(best), make_jobs(last)
     assert last_run.stage.arguments == (*best_run.stage.arguments, "--checkpoint.monitor", "epoch")
     folders = [study.folder("actor") for study in (best, last)]

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from spx.analysis import distance, measures
-from spx.analysis.row_ranges import uniform_weights
+from spx.analysis.row_ranges import row_sums, uniform_weights
+from spx.graph.csr import AttentionGraph
 from spx.score_study.artifacts import Group
 from spx.score_study.tables import Labels, Tables, score_tables
 
@@ -25,14 +26,15 @@ def only(table: pl.DataFrame, **values: object) -> dict:
 
 def test_every_pair_of_networks_stands_once(tables: Tables, groups: list[Group]) -> None:
     pairs = NETWORKS * (NETWORKS - 1) // 2
-    for name, measure in (("distances", distance.energy_distance), ("ranks", distance.rank_agreement)):
-        table = tables[name]
-        assert table.height == 2 * LAYERS * pairs
-        assert (table["width"] <= table["other_width"]).all()
-        one, other = groups[0].networks[1], groups[0].networks[4]
-        row = only(table, graph="graph", layer=2, width=4, seed=1, other_width=16, other_seed=0)
-        expected = measure(groups[0].graph, one.scores_LM[1], other.scores_LM[1]).nanmean()
-        assert row["value"] == pytest.approx(float(expected), abs=1e-9)
+    table = tables["distances"]
+    assert table.height == 2 * LAYERS * pairs
+    assert (table["width"] <= table["other_width"]).all()
+    graph, one, other = groups[0].graph, *(groups[0].networks[place].scores_LM[1] for place in (1, 4))
+    row = only(table, graph="graph", layer=2, width=4, seed=1, other_width=16, other_seed=0)
+    assert row["value"] == pytest.approx(float(distance.energy_distance(graph, one, other).nanmean()), abs=1e-9)
+    uniform = uniform_weights(graph)
+    agreement = torch.corrcoef(torch.stack([one - uniform, other - uniform]).double())[0, 1]
+    assert row["agreement"] == pytest.approx(float(agreement), abs=1e-6)
 
 
 def test_entropy_and_its_distribution(tables: Tables, groups: list[Group]) -> None:
@@ -99,9 +101,19 @@ def test_baselines_and_layers(tables: Tables, groups: list[Group]) -> None:
     row = only(tables["baselines"], graph="graph", width=16, seed=1, layer=2, baseline="uniform")
     expected = distance.distance_to_uniform(groups[0].graph, network.scores_LM[1]).nanmean()
     assert row["value"] == pytest.approx(float(expected))
+    baselines = tables["baselines"].filter(graph="graph", width=16, seed=1, layer=2)
+    assert baselines["baseline"].to_list() == ["uniform", "normal logits", "uniform logits", "dirichlet", "shuffled"]
+    drawn = baselines.filter(baseline="dirichlet")["value"].item()
+    assert drawn == pytest.approx(float(dirichlet_in_the_mean(groups[0].graph, network.scores_LM[1])), rel=0.1)
     row = only(tables["layers"], graph="graph", width=16, seed=1, layer=1, other_layer=3)
     expected = distance.energy_distance(groups[0].graph, network.scores_LM[0], network.scores_LM[2]).nanmean()
     assert row["value"] == pytest.approx(float(expected), abs=1e-9)
+
+
+def dirichlet_in_the_mean(graph: AttentionGraph, p: torch.Tensor) -> torch.Tensor:
+    """E sum_j (p_j - q_j)^2 = sum_j p_j^2 - 2 / d + 2 / (d + 1), since E q_j = 1 / d and E q_j^2 = 2 / (d (d + 1))."""
+    degrees = graph.degrees().double()
+    return (row_sums(graph, p.square()) - 2 / degrees + 2 / (degrees + 1))[degrees > 1].mean()
 
 
 def test_tasks_of_several_labels_have_no_classes(groups: list[Group]) -> None:
@@ -134,7 +146,7 @@ def test_sampled_edges_of_the_wide_network(tables: Tables) -> None:
 def test_agreement_with_the_wide_networks_own_scores(tables: Tables) -> None:
     agreement = tables["agreement"]
     assert agreement.height == 2 * NETWORKS
-    assert agreement["ranks"].is_between(-1, 1).all()
+    assert agreement["agreement"].is_between(-1, 1).all()
     assert (agreement["distance"] > 0).all()
     assert agreement.group_by("layer").agg(pl.col("uniform_distance").n_unique())["uniform_distance"].to_list() == [
         1,
