@@ -28,6 +28,7 @@ def check_dataset(dataset: NodeDataset, mend: str = _MEND, what: str = "", judge
     try:
         _check_shapes(dataset, mend)
         _check_edges(dataset.edge_index, dataset.num_nodes, mend)
+        _check_weights(dataset, mend)
         _check_features(dataset.x, mend)
         _check_labels(dataset, mend, judged)
         if judged:
@@ -59,6 +60,18 @@ def _check_edges(edge_index: Tensor, num_nodes: int, mend: str) -> None:
     low, high = (int(end) for end in edge_index.aminmax())
     if low < 0 or high >= num_nodes:
         raise DatasetError(f"edge_index runs from {low} to {high}, outside the nodes 0..{num_nodes - 1}. {mend}")
+
+
+def _check_weights(dataset: NodeDataset, mend: str) -> None:
+    weight = dataset.edge_weight
+    if weight is None:
+        return
+    num_edges = dataset.edge_index.size(1)
+    if tuple(weight.shape) != (num_edges,) or weight.dtype != torch.float32:
+        raise DatasetError(f"edge_weight must be [{num_edges}] float32, one for each edge, not {_kind(weight)}. {mend}")
+    wrong = int((~((weight > 0) & weight.isfinite())).sum())
+    if wrong:
+        raise DatasetError(f"the weights of {wrong} of {num_edges} edges are not above 0, or not finite. {mend}")
 
 
 def broken_rows(x: Features) -> Tensor:

@@ -178,3 +178,17 @@ def test_roc_auc_of_several_labels_is_refused_only_where_none_has_both_classes(
         several._replace(split=split([0, 1], [2, 4], [3, 5])),
         "ROC-AUC is undefined over the 2 nodes of the val split: each label is the same for all of them",
     )
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.ones(2), "edge_weight must be [3] float32, one for each edge, not [2]"),
+        (torch.ones(3, dtype=torch.float64), "not [3] float64"),
+        (torch.tensor([1.0, 0.0, -1.0]), "the weights of 2 of 3 edges are not above 0, or not finite"),
+        (torch.tensor([1.0, math.nan, math.inf]), "the weights of 2 of 3 edges are not above 0, or not finite"),
+    ],
+)
+def test_weights_of_edges(weight: torch.Tensor, message: str) -> None:
+    check_dataset(dataset(edge_weight=torch.ones(3)))
+    refused(dataset(edge_weight=weight), message)

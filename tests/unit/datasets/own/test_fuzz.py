@@ -18,6 +18,7 @@ from spx.errors import DatasetError
 
 from . import foreign
 from .samples import NUM_NODES, arrays, masks, ring, write_folder
+from .test_weights import FORMATS as WEIGHTED
 
 IDS = [str(number) for number in range(NUM_NODES)]
 CELLS = [("train", "val", "test", "")[number % 4] for number in range(NUM_NODES)]
@@ -130,10 +131,18 @@ def test_damaged_files_of_other_programs(count: int, make: Callable[[Path], list
     read_damaged(count, make.__name__, files, str(files[0] if make in foreign.SINGLE else tmp_path / "graph"))
 
 
-def read_damaged(count: int, seed: str, files: list[Path], path: str) -> None:
+@budget(40, 2000)
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_damaged_weights(count: int, kind: str, tmp_path: Path) -> None:
+    path = WEIGHTED[kind](tmp_path)
+    files = [tmp_path / "edges.csv"] if kind == "dgl" else [Path(path)]
+    read_damaged(count, kind, files, path, edge_weight="weight")
+
+
+def read_damaged(count: int, seed: str, files: list[Path], path: str, **settings: str) -> None:
     """Damage one of the files, read the path, and restore it: `count` times."""
     logging.disable()  # warnings of columns whose names were hit
-    check_dataset(read_own(path, "public", 0, OwnSettings()))
+    check_dataset(read_own(path, "public", 0, OwnSettings(**settings)))
     whole = {file: file.read_bytes() for file in files}
     rng = random.Random(seed)
     outcomes = Counter()
@@ -141,7 +150,7 @@ def read_damaged(count: int, seed: str, files: list[Path], path: str) -> None:
         for _ in range(count):
             file = rng.choice(files)
             damage(file, rng)
-            outcomes[outcome(path, OwnSettings(undirected=rng.random() < 0.3))] += 1
+            outcomes[outcome(path, OwnSettings(undirected=rng.random() < 0.3, **settings))] += 1
             file.write_bytes(whole[file])
     finally:
         logging.disable(logging.NOTSET)
