@@ -47,7 +47,7 @@ STUDY = $(BIN)/spx study $1 --seeds $(SEEDS) --splits $(SPLITS) --protocol $(PRO
 	--extra_estimator="$$EXTRA_ESTIMATOR" --extra_wide="$$EXTRA_WIDE"
 
 .DEFAULT_GOAL := help
-BENCHMARKS := sampling attention estimator training features growth batches compile distributed sharding check gpu memory correction explanations startup hidden ablation lazy epoch
+BENCHMARKS := sampling attention estimator training features growth batches compile distributed sharding check gpu memory correction explanations startup ablation lazy epoch
 
 .PHONY: help demo ddp-demo mine test test-all lint format tensorboard results clean pictures bench $(DATASETS) $(BENCHMARKS:%=bench-%) \
 	analyze-mine $(DATASETS:%=analyze-%) tune-mine $(DATASETS:%=tune-%)

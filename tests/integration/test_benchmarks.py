@@ -13,7 +13,7 @@ from benchmarks import common
 ROOT = Path(__file__).parents[2]
 NAMES = (
     *("sampling", "attention", "estimator", "training", "growth", "batches", "compile", "distributed", "sharding"),
-    *("features", "check", "gpu", "memory", "correction", "explanations", "startup", "hidden", "ablation", "lazy"),
+    *("features", "check", "gpu", "memory", "correction", "explanations", "startup", "ablation", "lazy"),
     "epoch",
 )
 HEADLINES = {
