@@ -131,7 +131,7 @@ def test_damaged_files_of_other_programs(count: int, make: Callable[[Path], list
     read_damaged(count, make.__name__, files, str(files[0] if make in foreign.SINGLE else tmp_path / "graph"))
 
 
-@budget(40, 2000)
+@budget(40, 500)
 @pytest.mark.parametrize("kind", WEIGHTED)
 def test_damaged_weights(count: int, kind: str, tmp_path: Path) -> None:
     path = WEIGHTED[kind](tmp_path)
