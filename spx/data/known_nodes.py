@@ -21,7 +21,7 @@ from spx.graph.features import Features, SparseFeatures
 PARTS = ("none", "train", "val", "test")
 NEW = "new"
 _TYPES = {"part": pl.UInt8, "values": pl.Int64, "neighbors": pl.Int64, "degree": pl.Int32}
-_CHUNK = 1 << 24  # values of features, or edges, that are digested at a time
+_CHUNK = 1 << 20  # values of features, or edges, that are digested at a time: as int64, 8 MB
 
 
 class KnownNodes(NamedTuple):

@@ -59,7 +59,8 @@ def graph_weights(graph: AttentionGraph, edge_index: Tensor, edge_weight: Tensor
 def _beside_others(graph: AttentionGraph, weight: Tensor) -> Tensor:
     """[M] float32, the weights [E'] at the graph's edges, whose order is theirs, and 1 at all others."""
     found = torch.ones(graph.num_edges)
-    found[graph.edge_type.cpu() == EdgeType.GRAPH] = weight.float()
+    is_graph = graph.edge_type.cpu() == EdgeType.GRAPH
+    found[is_graph] = weight.float()
     return found
 
 
