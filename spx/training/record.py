@@ -53,9 +53,9 @@ def peak_cuda_mb() -> float | None:
     return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
 
 
-def _peaks_of_ranks(pl_module: LightningModule) -> list[float]:
-    """Peak resident memory of each process, in MB."""
-    peak = torch.tensor(round(peak_rss_mb() * 1e6), device=pl_module.device)  # whole bytes: float32 would round them
+def _peaks_of_ranks(pl_module: LightningModule, own: float) -> list[float]:
+    """Peak resident memory of each process, in MB. `own`: this one's."""
+    peak = torch.tensor(round(own * 1e6), device=pl_module.device)  # whole bytes: float32 would round them
     return [each / 1e6 for each in pl_module.all_gather(peak).flatten().tolist()]
 
 
@@ -79,6 +79,7 @@ class RunRecord(Callback):
         self._seconds_before = 0.0
         self._fit_started: float | None = None
         self._record: dict[str, Any] = {}
+        self._peak = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit needs to report the whole of it."""
@@ -95,6 +96,11 @@ class RunRecord(Callback):
         self._seconds_before = state_dict["seconds"]
         self.config_files = list(state_dict["config_files"])
 
+    def _peak_so_far(self) -> float:
+        """The largest reading: the system counts pages of threads late, so that its own peak may fall by some."""
+        self._peak = max(self._peak, peak_rss_mb())
+        return self._peak
+
     def _seconds(self) -> float:
         since = 0.0 if self._fit_started is None else time.perf_counter() - self._fit_started
         return self._seconds_before + since
@@ -109,7 +115,7 @@ class RunRecord(Callback):
         resampling = getattr(trainer.datamodule, "resampling_seconds", None)
         seconds = time.perf_counter() - self._epoch_started + (resampling or 0.0)
         self._epoch_seconds.append(seconds)
-        values = {"work/epoch_seconds": seconds, "work/peak_rss_mb": peak_rss_mb()}
+        values = {"work/epoch_seconds": seconds, "work/peak_rss_mb": self._peak_so_far()}
         if resampling is not None:
             self._resampling_seconds.append(resampling)
             values["work/resampling_seconds"] = resampling
@@ -224,7 +230,7 @@ class RunRecord(Callback):
         return read_checkpoint(checkpoint)["epoch"]
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        folder, peaks = run_folder(trainer), _peaks_of_ranks(pl_module)
+        folder, peaks = run_folder(trainer), _peaks_of_ranks(pl_module, self._peak_so_far())
         if trainer.fast_dev_run or not trainer.is_global_zero:
             return
         self._record |= {"folder": str(folder), "peak_rss_mb": max(peaks), "peak_cuda_mb": peak_cuda_mb()}

@@ -153,5 +153,8 @@ def _weights(graph: "networkx.Graph", name: str, what: str) -> Tensor:
                 f"{what}: the attribute {name!r} of the edge {shown(source)} - {shown(target)} is {shown(value)}: a "
                 "weight is a number from 0"
             ) from None
-    place = lambda edge: f"the edge {shown(ends[edge][0])} - {shown(ends[edge][1])}"  # noqa: E731
+
+    def place(edge: int) -> str:
+        return f"the edge {shown(ends[edge][0])} - {shown(ends[edge][1])}"
+
     return as_weights(np.array(values, dtype=np.float64), f"{what}: the edges' attribute {name!r}", place)

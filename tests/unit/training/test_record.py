@@ -67,9 +67,17 @@ def test_the_record_says_what_it_took(wide_run: Run) -> None:
     for name, of_record in (("epoch_seconds", "seconds_per_epoch"), ("resampling_seconds", "resampling_seconds")):
         after_the_first = logged[f"work/{name}"][1:]  # in which kernels may be compiled
         assert record[of_record] == pytest.approx(statistics.median(after_the_first), rel=1e-4)
-    # TensorBoard keeps float32, and the system counts the pages of threads now and then
-    assert logged["work/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-4)
-    assert record["peak_rss_mb"] <= peak_rss_mb() * (1 + 1e-4)
+    assert logged["work/peak_rss_mb"] == sorted(logged["work/peak_rss_mb"])
+    assert logged["work/peak_rss_mb"][-1] <= record["peak_rss_mb"] * (1 + 1e-6)  # TensorBoard keeps float32
+
+
+def test_the_peak_is_the_largest_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's own falls now and then by what it has counted late."""
+    readings = iter([500.0, 900.0, 896.0, 700.0, *[600.0] * 20])
+    monkeypatch.setattr("spx.training.record.peak_rss_mb", lambda: next(readings))
+    run = train(tmp_path, wide(), resampled(), epochs=3)
+    assert read(run)["peak_rss_mb"] == 900
+    assert scalars(run.folder)["work/peak_rss_mb"] == [500, 900, 900]
 
 
 def test_the_record_of_stage_1(estimator_run: Run) -> None:
