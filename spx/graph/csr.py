@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from spx.errors import DatasetError
+from spx.kernels.compiled_rows import can_compile
 from spx.kernels.formula import NUM_EDGE_TYPES, EdgeType
 
 CHUNK_EDGES = 1 << 24  # edges handled at a time where int64 temporaries would double the memory
+COMPILED_EDGES = 1 << 20  # from here on a compiled build on the CPU is worth loading its compiler
 
 
 class AttentionGraph(NamedTuple):
@@ -119,6 +121,10 @@ def distinct_edges(edge_index: Tensor, num_nodes: int, rows: range | None = None
                 "Renumber the nodes or pass the right number of nodes."
             )
     rows = range(num_nodes) if rows is None else rows
+    if _is_compiled(edge_index):
+        from spx.kernels.cpu_augment import distinct_rows
+
+        return distinct_rows(edge_index, rows)
     key = _keys(edge_index, num_nodes, rows)
     key = key.sort().values  # rebinding frees the unsorted keys: with 100M edges each is 0.8 GB
     if key.numel():
@@ -127,6 +133,11 @@ def distinct_edges(edge_index: Tensor, num_nodes: int, rows: range | None = None
         key = key[first]
     indptr = torch.searchsorted(key, torch.arange(len(rows) + 1, device=key.device) * num_nodes)
     return indptr, key.remainder_(num_nodes).to(torch.int32)
+
+
+def _is_compiled(edge_index: Tensor) -> bool:
+    worth = edge_index.device.type == "cpu" and edge_index.shape[1] >= COMPILED_EDGES
+    return worth and can_compile()
 
 
 def _keys(edge_index: Tensor, num_nodes: int, rows: range) -> Tensor:
@@ -177,6 +188,10 @@ def augment(
     device = edge_index.device
     rows = range(num_nodes) if rows is None else rows
     graph_indptr, graph_source = distinct_edges(edge_index, num_nodes, rows)
+    if _is_compiled(edge_index):
+        from spx.kernels.cpu_augment import add_edges
+
+        return AttentionGraph(*add_edges(graph_indptr, graph_source, expander, self_loops, rows.start))
     expander_degree = 0 if expander is None else expander.shape[1]
     added = expander_degree + self_loops
     indptr = graph_indptr + added * torch.arange(len(rows) + 1, device=device)

@@ -1,5 +1,6 @@
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,8 +12,18 @@ from spx.errors import DatasetError
 from spx.graph import csr
 from spx.graph.csr import AttentionGraph, EdgeType, augment, distinct_edges, fingerprint
 from spx.graph.expander import build_expander
+from spx.kernels import cpu_augment
 
+COMPILED, PLAIN = 0, 1 << 60  # edges from which on the build is compiled
 GRAPH, EXPANDER, SELF = EdgeType.GRAPH, EdgeType.EXPANDER, EdgeType.SELF_LOOP
+
+
+@pytest.fixture(scope="module", autouse=True, params=[COMPILED, PLAIN], ids=["compiled", "plain"])
+def _build(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both builds do all that is asked for here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csr, "COMPILED_EDGES", request.param)
+        yield
 
 
 def edges(*pairs: tuple[int, int]) -> Tensor:
@@ -136,6 +147,26 @@ def test_building_in_chunks_changes_nothing(
     whole = augment(edge_index, 57, expander)
     monkeypatch.setattr(csr, "CHUNK_EDGES", chunk_edges)
     assert all(map(torch.equal, augment(edge_index, 57, expander), whole))
+
+
+@pytest.mark.parametrize("rows", [None, range(1000), range(137, 612), range(999, 1000), range(4, 4)])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_any_number_of_threads_builds_the_same(
+    monkeypatch: pytest.MonkeyPatch, threads: int, rows: range | None
+) -> None:
+    """Rows of very unequal length, one of them with an edge from every node, many edges twice."""
+    hub = torch.stack((torch.arange(1000), torch.full((1000,), 400)))
+    source, target = random_edges(1000, 60_000)
+    edge_index = torch.cat((torch.stack((source, target**2 // 1000)), hub, hub), 1)
+    expander = build_expander(1000, 2, seed=0)
+    expander = expander if rows is None else expander[rows.start : rows.stop]
+    monkeypatch.setattr(csr, "COMPILED_EDGES", PLAIN)
+    plain = augment(edge_index, 1000, expander, rows=rows)
+    monkeypatch.setattr(csr, "COMPILED_EDGES", COMPILED)
+    monkeypatch.setattr(cpu_augment, "num_threads", lambda nanoseconds: threads)
+    built = augment(edge_index, 1000, expander, rows=rows)
+    assert [(one.dtype, one.shape) for one in built] == [(one.dtype, one.shape) for one in plain]
+    assert all(map(torch.equal, built, plain))
 
 
 @pytest.mark.parametrize("edge_type", list(EdgeType))
