@@ -6,6 +6,8 @@ It is symmetric as a multigraph: j stands in row i as often as i stands in row j
 
 import math
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import torch
@@ -30,11 +32,14 @@ def hamiltonian_cycles(
     """Union of random Hamiltonian cycles, each edge in both directions: [rows, 2 * num_cycles] int32."""
     rows = range(num_nodes) if rows is None else rows
     table = torch.empty(len(rows), 2 * num_cycles, dtype=torch.int32, device=generator.device)
-    for cycle in range(num_cycles):
-        order = torch.randperm(num_nodes, generator=generator, device=generator.device)
+
+    def fill(cycle: int, order: Tensor) -> None:
         node, place = _values_in(order, rows)
-        table[node, 2 * cycle] = order.roll(-1)[place].to(torch.int32)
-        table[node, 2 * cycle + 1] = order.roll(1)[place].to(torch.int32)
+        order = order.to(torch.int32)
+        table[:, 2 * cycle].index_copy_(0, node, order.roll(-1)[place])
+        table[:, 2 * cycle + 1].index_copy_(0, node, order.roll(1)[place])
+
+    _fill_while_drawing(fill, num_nodes, num_cycles, generator)
     return table
 
 
@@ -47,12 +52,30 @@ def random_permutations(
     """
     rows = range(num_nodes) if rows is None else rows
     table = torch.empty(len(rows), 2 * num_permutations, dtype=torch.int32, device=generator.device)
-    for column in range(num_permutations):
-        image = torch.randperm(num_nodes, generator=generator, device=generator.device)
+
+    def fill(permutation: int, image: Tensor) -> None:
         node, place = _values_in(image, rows)
-        table[:, 2 * column] = image[rows.start : rows.stop].to(torch.int32)
-        table[node, 2 * column + 1] = torch.arange(num_nodes, device=image.device)[place].to(torch.int32)
+        table[:, 2 * permutation] = image[rows.start : rows.stop].to(torch.int32)
+        before = torch.arange(num_nodes, dtype=torch.int32, device=image.device)
+        table[:, 2 * permutation + 1].index_copy_(0, node, before[place])
+
+    _fill_while_drawing(fill, num_nodes, num_permutations, generator)
     return table
+
+
+def _fill_while_drawing(
+    fill: Callable[[int, Tensor], None], num_nodes: int, count: int, generator: torch.Generator
+) -> None:
+    """Draw random orders of the nodes, each of which is put to use in a thread while the next one is drawn."""
+    with ThreadPoolExecutor(1) as thread:
+        filled = None
+        for number in range(count):
+            order = torch.randperm(num_nodes, generator=generator, device=generator.device)
+            if filled is not None:
+                filled.result()
+            filled = thread.submit(fill, number, order)
+        if filled is not None:
+            filled.result()
 
 
 def _values_in(order: Tensor, rows: range) -> tuple[Tensor, Tensor | slice]:
