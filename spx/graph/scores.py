@@ -109,7 +109,7 @@ def writing_scores(
             scores = _map_new_file(temporary, num_nodes, shape, header)
             yield scores
             for layer in scores.scores_LM:
-                if not all(((part >= 0) & part.isfinite()).all() for part in layer.split(CHUNK_EDGES)):
+                if not all(map(_are_scores, layer.split(CHUNK_EDGES))):
                     raise ArtifactError(
                         "The attention scores aren't finite: the estimator diverged. Lower its learning rate."
                     )
@@ -121,6 +121,14 @@ def writing_scores(
         raise ArtifactError(
             f"The scores can't be written to {path}: {reason(error)}. Free space or choose another folder."
         ) from error
+
+
+def _are_scores(part: Tensor) -> bool:
+    """Whether all are finite and none is negative; what isn't a number is both bounds."""
+    if not part.numel():
+        return True
+    low, high = part.aminmax()
+    return bool((low >= 0) & high.isfinite())
 
 
 def _map_new_file(path: Path, num_nodes: int, shape: tuple[int, int], header: ArtifactHeader) -> AttentionScores:

@@ -73,10 +73,11 @@ class GraphTransformer(nn.Module):
             yield weights
 
     @torch.no_grad()
-    def attention_scores(self, x: Features, graph: Neighborhood | GraphShard) -> Tensor:
-        """The weights p of every layer and attention edge, mean over heads: [L, M]. Of a shard: those of its rows, `x`
-        being their features; all ranks have to call at once."""
-        scores_LM = torch.empty(len(self.layers), graph.num_edges, device=x.device)
+    def attention_scores(self, x: Features, graph: Neighborhood | GraphShard, out: Tensor | None = None) -> Tensor:
+        """The weights p of every layer and attention edge, mean over heads: [L, M], in `out` if it is given, which may
+        lie on another device or in a file. Of a shard: those of its rows, `x` being their features; all ranks have to
+        call at once."""
+        scores_LM = torch.empty(len(self.layers), graph.num_edges, device=x.device) if out is None else out
         for layer, weights in enumerate(self.attention_weights(x, (graph,))):
             scores_LM[layer] = weights.mean(-1) if weights.shape[-1] > 1 else weights[:, 0]
             del weights  # before the next layer makes its own

@@ -118,6 +118,6 @@ class AttentionEstimator(NodeTask):
         self.network.temperature.fill_(temperature)
         self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
-    def attention_scores(self, x: Features, graph: AttentionGraph | GraphShard) -> Tensor:
+    def attention_scores(self, x: Features, graph: AttentionGraph | GraphShard, out: Tensor | None = None) -> Tensor:
         """`GraphTransformer.attention_scores` at the present temperature: [L, M]."""
-        return self.network.attention_scores(x, graph)
+        return self.network.attention_scores(x, graph, out)

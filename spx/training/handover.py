@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spx.data import AugmentedGraphData
 from spx.errors import ArtifactError, ConfigError
-from spx.graph.scores import ArtifactHeader, AttentionScores, read_header, save_scores, writing_scores
+from spx.graph.scores import ArtifactHeader, AttentionScores, read_header, writing_scores
 from spx.graph.sharding import GraphShard
 from spx.run_folder import SCORES_FILE, run_folder
 from spx.torch_files import read_checkpoint
@@ -68,12 +68,15 @@ class ScoreHandover(Callback):
             checkpoint = trainer.strategy.broadcast(checkpoint)
         pl_module.load_state_dict(checkpoint["state_dict"])
         header = _header(trainer, pl_module, checkpoint["epoch"])
-        scores_LM = _compute(pl_module, data)
         path = _free_place(wanted)
         if data.is_sharded:
-            gather_scores(path, data.graph_shard, scores_LM, header)
+            gather_scores(path, data.graph_shard, _compute(pl_module, data), header)
         else:
-            save_scores(path, AttentionScores(data.graph, scores_LM), header)
+            graph, shape = data.graph, (pl_module.num_layers, data.graph.num_edges)
+            with writing_scores(path, graph.num_nodes, shape, header) as file:
+                for place, tensor in zip(file.graph, graph, strict=True):
+                    place.copy_(tensor)
+                _compute(pl_module, data, file.scores_LM)
         if trainer.is_global_zero:
             path = _only_once(path, wanted)
             keep_estimator(path, pl_module, data, read_header(path).fingerprint)
@@ -166,12 +169,12 @@ def _chunks(tensors: list[Tensor]) -> Iterator[Tensor]:
         yield from tensor.split(CHUNK_VALUES)
 
 
-def _compute(pl_module: AttentionEstimator, data: AugmentedGraphData) -> Tensor:
-    """The scores of this rank's attention edges, [L, edges]."""
+def _compute(pl_module: AttentionEstimator, data: AugmentedGraphData, out: Tensor | None = None) -> Tensor:
+    """The scores of this rank's attention edges, [L, edges], in `out` if it is given."""
     was_training = pl_module.training
     pl_module.eval()
     batch = move_data_to_device(data.whole_batch("predict"), pl_module.device)
-    scores_LM = pl_module.attention_scores(batch.x, *batch.neighborhoods)
+    scores_LM = pl_module.attention_scores(batch.x, *batch.neighborhoods, out)
     pl_module.train(was_training)
     return scores_LM
 
