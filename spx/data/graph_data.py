@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
+from spx.data.on_device import KeptOnDevice
 from spx.dataset_names import run_name
 from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
 from spx.datasets.hidden import hidden_nodes, without_nodes
@@ -30,7 +30,7 @@ from spx.run_folder import recorded_schema
 from spx.signatures import plain_value
 
 
-class GraphData(L.LightningDataModule):
+class GraphData(KeptOnDevice):
     """One graph with a split, loaded when first asked for.
 
     A checkpoint of a fit holds the settings, plain values all, and what the data were: a fit that goes on from it, and

@@ -80,11 +80,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", help=CHECKPOINT)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: a GPU if there is one)")
     for name, what in (
-        ("dataset", "a graph of your own"),
-        ("data_dir", "the datasets' folder"),
-        ("scores", "the score file"),
+        ("dataset", "new place of a graph of your own, or the graph as it has become since, to predict"),
+        ("data_dir", "new place of the datasets' folder"),
+        ("scores", "new place of the score file"),
     ):
-        parser.add_argument(f"--{name}", default=None, help=f"new place of {what}, if it was moved")
+        parser.add_argument(f"--{name}", default=None, help=f"{what} (default: as the run has it)")
 
 
 def make_export_parser() -> argparse.ArgumentParser:

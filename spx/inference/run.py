@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from spx.data import GraphData, NodeBatch, ResampledGraphData
@@ -225,7 +224,8 @@ class TrainedRun:
 
     @torch.no_grad()
     def _predict(self, passes: Iterator[NodeBatch]) -> dict[str, Tensor]:
-        step = self.model.predict_step(move_data_to_device(batch, self.model.device) for batch in passes)
+        move, device = self.data.transfer_batch_to_device, self.model.device
+        step = self.model.predict_step(move(batch, device) for batch in passes)
         if not bool(step["probabilities"].isfinite().all()):
             raise ArtifactError(
                 f"The network of {self.folder} gives numbers that aren't finite: its checkpoint is damaged, or the "
