@@ -17,9 +17,10 @@ from spx.kernels.compiled_rows import can_compile
 from spx.kernels.formula import NUM_EDGE_TYPES, Rows, Scoring
 
 
-def implementation(device: torch.device, dtype: torch.dtype) -> ModuleType:
-    """The module that computes on this device and with this kind of number."""
-    if device.type == "cuda" and dtype != torch.float64 and _triton_works(device):
+def implementation(query: Tensor) -> ModuleType:
+    """The module that computes for queries of this device, dtype, heads and width."""
+    device, dtype = query.device, query.dtype
+    if device.type == "cuda" and dtype != torch.float64 and _triton_works(device, dtype, *query.shape[1:]):
         name = "triton_attention"
     elif device.type == "cpu" and can_compile():
         name = "cpu_attention"
@@ -29,17 +30,24 @@ def implementation(device: torch.device, dtype: torch.dtype) -> ModuleType:
 
 
 @functools.cache
-def _triton_works(device: torch.device) -> bool:
-    """Whether Triton is installed and its kernels compile for this device: tried once on a graph of one edge."""
+def _triton_works(device: torch.device, dtype: torch.dtype, heads: int, width: int) -> bool:
+    """Whether Triton is installed and its kernels compile for this device and shape: tried once on a graph of one edge,
+    so that a width that takes too much of the device is told before the training."""
     try:
         kernels = importlib.import_module("spx.kernels.triton_attention")
-        one, edge = torch.ones(1, 1, 1, device=device), torch.zeros(1, device=device)
+        states, edge = torch.ones(1, heads, width, device=device, dtype=dtype), torch.zeros(1, device=device)
         rows = Rows(torch.tensor([0, 1], device=device), edge.int(), edge.byte())
-        scoring = Scoring(one.expand(NUM_EDGE_TYPES, 1, 1), one[0].expand(NUM_EDGE_TYPES, 1), one.view(()))
-        inputs = (one, one, one, rows, scoring)
-        kernels.backward(one, *kernels.forward(*inputs), *inputs)
+        scale = states.float().expand(NUM_EDGE_TYPES, heads, width)
+        scoring = Scoring(scale, scale[..., 0], torch.ones((), device=device))
+        inputs = (states, states, states, rows, scoring)
+        out, mass = kernels.forward(*inputs)
+        kernels.backward(out, out, mass, *inputs)
     except Exception as error:  # whatever a compiler throws: slower is better than not at all
-        warnings.warn(f"Triton can't be used ({error!r}): attention on CUDA runs as tensor operations.", stacklevel=2)
+        warnings.warn(
+            f"Triton can't be used for {heads} heads of width {width} in {dtype} ({error!r}): attention on CUDA runs "
+            "as tensor operations.",
+            stacklevel=2,
+        )
         return False
     return True
 
@@ -67,7 +75,7 @@ def row_attention(
     Returns:
         `out` [N, H, D] and `mass` [N, H], both zero in an empty row. No gradient runs through `mass`.
     """
-    module = implementation(query.device, query.dtype)
+    module = implementation(query)
     rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
     return module.forward(query, key, value, rows, scoring)
 
@@ -93,7 +101,7 @@ def row_attention_backward(
         grad_out: dO, [N, H, D].
         out, mass: as `row_attention` gave them for the other arguments, which are the same.
     """
-    module = implementation(query.device, query.dtype)
+    module = implementation(query)
     rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
     return module.backward(grad_out, out, mass, query, key, value, rows, scoring)
 
@@ -111,7 +119,7 @@ def row_attention_weights(
     temperature: Tensor,
 ) -> Tensor:
     """The weights p, [M, H], from the mass that `row_attention` gave. They carry no gradient."""
-    module = implementation(query.device, query.dtype)
+    module = implementation(query)
     rows, scoring = Rows(indptr, source, edge_type), Scoring(edge_scale, edge_bias, temperature)
     return module.weights(mass, query, key, rows, scoring)
 

@@ -1,6 +1,7 @@
 """What the kernels of attention promise beyond the formula, which `tests/numerics` holds."""
 
 import warnings
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -133,14 +134,21 @@ def test_the_operators_keep_the_rules_of_torch() -> None:
 
 
 def test_the_implementation_follows_device_dtype_and_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
-    assert row_attention.implementation(cpu, torch.float32) is cpu_attention
+    def chosen(device: str, dtype: torch.dtype = torch.float32) -> ModuleType:
+        query = SimpleNamespace(device=torch.device(device), dtype=dtype, shape=torch.Size((5, 4, 16)))
+        return row_attention.implementation(query)
+
+    tried = []
+    monkeypatch.setattr(row_attention, "_triton_works", lambda *shape: tried.append(shape))
+    assert chosen("cpu") is cpu_attention
     monkeypatch.setattr(row_attention, "can_compile", lambda: False)
-    assert row_attention.implementation(cpu, torch.float32) is torch_attention
-    monkeypatch.setattr(row_attention, "_triton_works", lambda device: False)
-    assert row_attention.implementation(cuda, torch.float32) is torch_attention
-    assert row_attention.implementation(cuda, torch.float64) is torch_attention
-    assert row_attention.implementation(torch.device("meta"), torch.float32) is torch_attention
+    assert chosen("cpu") is torch_attention
+    assert not tried
+    assert chosen("cuda:0", torch.bfloat16) is torch_attention
+    assert tried == [(torch.device("cuda", 0), torch.bfloat16, 4, 16)]
+    assert chosen("cuda:0", torch.float64) is torch_attention
+    assert chosen("meta") is torch_attention
+    assert len(tried) == 1
 
 
 def test_a_triton_that_fails_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,10 +158,12 @@ def test_a_triton_that_fails_is_named_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(row_attention.importlib, "import_module", broken)
     row_attention._triton_works.cache_clear()
     try:
-        with pytest.warns(UserWarning, match="Triton can't be used .*no compiler.*tensor operations"):
-            assert not row_attention._triton_works(torch.device("cpu"))
+        with pytest.warns(
+            UserWarning, match="Triton can't be used for 4 heads of width 16 .*no compiler.*tensor operations"
+        ):
+            assert not row_attention._triton_works(torch.device("cpu"), torch.float32, 4, 16)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert not row_attention._triton_works(torch.device("cpu"))
+            assert not row_attention._triton_works(torch.device("cpu"), torch.float32, 4, 16)
     finally:
         row_attention._triton_works.cache_clear()
