@@ -162,14 +162,15 @@ def _neighbors(dataset: NodeDataset, codes: Tensor) -> tuple[Tensor, Tensor]:
     """[N] int64, the sum over a node's edges of its neighbours' mixed codes, and [N] int32, how many there are."""
     digests, degree = torch.zeros(dataset.num_nodes, dtype=torch.int64), torch.zeros(dataset.num_nodes).int()
     mixed = _mixed(codes)
-    for source, target in _edge_parts(dataset.edge_index):
+    for source, target in _edge_parts(dataset.edge_index, max(_CHUNK, dataset.num_nodes)):
         digests.index_add_(0, target, mixed[source])
         degree += torch.bincount(target, minlength=dataset.num_nodes).int()
     return digests, degree
 
 
-def _edge_parts(edge_index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(*(ends.split(_CHUNK) for ends in edge_index), strict=True)
+def _edge_parts(edge_index: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of as many edges as there are nodes, at least: each part is counted over all nodes."""
+    yield from zip(*(ends.split(size) for ends in edge_index), strict=True)
 
 
 def _mixed(codes: Tensor) -> Tensor:

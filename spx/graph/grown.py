@@ -56,6 +56,7 @@ def grown_expander(
         return build_expander(num_nodes, degree, seed, kind)
     before = build_expander(places.numel(), degree, seed, kind)
     next_kept = [_without_gone(before[:, 2 * cycle].long(), places, num_nodes) for cycle in range(degree)]
+    numbers = torch.arange(num_nodes, dtype=torch.int32)
     generator = torch.Generator().manual_seed(seed)
     required, best, best_gap = required_gap(2 * degree), None, -1.0
     for _ in range(MAX_INSERTIONS):
@@ -63,7 +64,7 @@ def grown_expander(
         for cycle, successor in enumerate(next_kept):
             following = _with_new(successor, kept, generator)
             table[:, 2 * cycle] = following.to(torch.int32)
-            table[following, 2 * cycle + 1] = torch.arange(num_nodes, dtype=torch.int32)
+            table[:, 2 * cycle + 1].index_copy_(0, following, numbers)
         if kept.numel() == num_nodes or num_nodes > SPECTRAL_CHECK_NODES or required <= 0:
             return table
         gap = spectral_gap(table)
@@ -77,18 +78,20 @@ def grown_expander(
 def _without_gone(successor: Tensor, places: Tensor, num_nodes: int) -> Tensor:
     """[num_nodes] int64, the successor of each kept node among the kept ones, in the new graph's numbers; -1 of others.
 
-    Whole runs of nodes that are gone are skipped by doubling the step, so in a number of passes that is logarithmic in
-    their length.
+    Runs of nodes that are gone are skipped a step at a time, by the nodes that haven't passed theirs yet: as many steps
+    as the longest run has nodes, a few unless nearly all are gone.
     """
-    gone, jump = places < 0, successor.clone()
-    for _ in range(int(gone.sum()).bit_length() + 1):
-        landed_on_gone = gone[jump]
-        if not bool((landed_on_gone & ~gone).any()):
-            break
-        jump = torch.where(landed_on_gone, jump[jump], jump)
-    of_kept = (~gone).nonzero().flatten()
+    of_kept = (places >= 0).nonzero().flatten()
+    reached = places[successor[of_kept]]
+    waiting = (reached < 0).nonzero().flatten()
+    at = successor[of_kept[waiting]]
+    while waiting.numel():
+        at = successor[at]
+        reached[waiting] = places[at]
+        still = places[at] < 0
+        waiting, at = waiting[still], at[still]
     result = torch.full((num_nodes,), -1)
-    result[places[of_kept]] = places[jump[of_kept]]
+    result.index_copy_(0, places[of_kept], reached)
     return result
 
 
