@@ -1,7 +1,8 @@
-"""Rows of attention edges built from a list of edges on the CPU: a counting sort over the rows, then one of each row.
+"""Rows of attention edges built from a list of edges on the CPU, by two counting sorts and a sort of each row.
 
-Threads share no row. Each reads all edges and takes those into its own rows, so nothing is written twice at once and
-the result is the same for any number of threads.
+The first brings edges into buckets of consecutive rows, small enough for the second to stay within the cache: sorted at
+once, each edge would wait for memory. Threads take parts of the edges first, then of the buckets, and share nothing
+that they write, so the result is the same for any number of them.
 """
 
 import functools
@@ -16,6 +17,7 @@ from spx.kernels.compiled_rows import compile_rows, num_threads, row_ranges, run
 from spx.kernels.formula import EdgeType
 
 NS_PER_EDGE = 20
+BUCKET_BITS = 10  # about a thousand buckets
 NO_TABLE = np.empty((0, 0), np.int32)
 GRAPH, EXPANDER, SELF_LOOP = (np.uint8(int(edge_type)) for edge_type in EdgeType)
 
@@ -24,22 +26,33 @@ def distinct_rows(edge_index: Tensor, rows: range) -> tuple[Tensor, Tensor]:
     """Row pointers [rows + 1] int64 and sources int32, ascending within a row. See `spx.graph.csr.distinct_edges`."""
     source, target = (side.contiguous().numpy() for side in edge_index)
     most = num_threads(NS_PER_EDGE * source.size)
-    kernels, first_row = _kernels(), np.int64(rows.start)
+    shift = max(0, len(rows).bit_length() - BUCKET_BITS)
+    num_buckets = (len(rows) >> shift) + 1
+    of_edges, kernels = (source, target, np.int64(rows.start), np.int64(len(rows)), np.int64(shift)), _kernels()
 
-    counts = torch.zeros(len(rows), dtype=torch.int64)
-    nodes = torch.arange(len(rows) + 1)
-    run_over(kernels.count, row_ranges(nodes, most), source, target, first_row, counts.numpy())
-    bounds = _pointers(counts)
+    parts = [(source.size * part // most, source.size * (part + 1) // most) for part in range(most)]
+    counts = torch.zeros(num_buckets, most, dtype=torch.int64)
+    run_over(kernels.count, parts, *of_edges, counts.numpy())
+    places = _pointers(counts.flatten())
+    buckets = places[::most].contiguous()  # where each begins
+    in_buckets = torch.empty(2, int(places[-1]), dtype=torch.int32)
+    places = places[:-1].view(num_buckets, most).clone()
+    run_over(kernels.scatter, parts, *of_edges, places.numpy(), *in_buckets.numpy())
 
-    found, ends = torch.empty(int(bounds[-1]), dtype=torch.int32), bounds[:-1].clone()
-    ranges = row_ranges(bounds, most)
-    run_over(kernels.fill, ranges, source, target, first_row, bounds.numpy(), ends.numpy(), found.numpy())
+    found = torch.empty(in_buckets.shape[1], dtype=torch.int32)
+    bounds, ends = torch.empty(len(rows) + 1, dtype=torch.int64), torch.empty(len(rows), dtype=torch.int64)
+    bounds[-1] = found.numel()
+    run_over(
+        kernels.sort, row_ranges(buckets, most),
+        buckets.numpy(), np.int64(shift), *in_buckets.numpy(), bounds.numpy(), ends.numpy(), found.numpy(),
+    )  # fmt: skip
+    del in_buckets
     indptr = _pointers(ends - bounds[:-1])
     if indptr[-1] == bounds[-1]:
         return indptr, found
 
     distinct = torch.empty(int(indptr[-1]), dtype=torch.int32)
-    run_over(kernels.compact, ranges, bounds.numpy(), indptr.numpy(), found.numpy(), distinct.numpy())
+    run_over(kernels.compact, row_ranges(bounds, most), bounds.numpy(), indptr.numpy(), found.numpy(), distinct.numpy())
     return indptr, distinct
 
 
@@ -66,36 +79,56 @@ def add_edges(
 
 class AugmentKernels(NamedTuple):
     count: Callable
-    fill: Callable
+    scatter: Callable
+    sort: Callable
     compact: Callable
     add: Callable
 
 
 @functools.cache
 def _kernels() -> AugmentKernels:
-    def count(part, start, stop, source, target, first_row, counts):
-        for e in range(target.size):
+    def count(part, start, stop, source, target, first_row, num_rows, shift, counts):
+        """Edges of each bucket among those from `start` to `stop`, in column `part` of `counts`."""
+        own = np.zeros(counts.shape[0], np.int64)
+        for e in range(start, stop):
             row = target[e] - first_row
-            if start <= row < stop and source[e] != target[e]:
-                counts[row] += 1
+            if 0 <= row < num_rows and source[e] != target[e]:
+                own[row >> shift] += 1
+        counts[:, part] = own
 
-    def fill(part, start, stop, source, target, first_row, bounds, ends, found):
-        """Each row's sources, sorted, distinct ones first. `ends` are where these end, at first where rows begin."""
-        for e in range(target.size):
+    def scatter(part, start, stop, source, target, first_row, num_rows, shift, places, row_of, source_of):
+        own = places[:, part].copy()
+        for e in range(start, stop):
             row = target[e] - first_row
-            if start <= row < stop and source[e] != target[e]:
-                place = ends[row]
-                found[place] = source[e]
-                ends[row] = place + 1
-        for row in range(start, stop):
-            of_row = found[bounds[row] : bounds[row + 1]]
-            of_row.sort()
-            kept = min(1, of_row.size)
-            for place in range(1, of_row.size):
-                if of_row[place] != of_row[kept - 1]:
-                    of_row[kept] = of_row[place]
-                    kept += 1
-            ends[row] = bounds[row] + kept
+            if 0 <= row < num_rows and source[e] != target[e]:
+                place = own[row >> shift]
+                row_of[place], source_of[place] = row, source[e]
+                own[row >> shift] = place + 1
+
+    def sort(part, start, stop, buckets, shift, row_of, source_of, bounds, ends, found):
+        """Each row's sources, sorted, distinct ones first; where rows begin and where their distinct sources end."""
+        for bucket in range(start, stop):
+            first_row, last_row = bucket << shift, min((bucket + 1) << shift, ends.size)
+            counts = np.zeros(last_row - first_row, np.int64)
+            for e in range(buckets[bucket], buckets[bucket + 1]):
+                counts[row_of[e] - first_row] += 1
+            place = buckets[bucket]
+            for row in range(first_row, last_row):
+                bounds[row] = ends[row] = place
+                place += counts[row - first_row]
+            for e in range(buckets[bucket], buckets[bucket + 1]):
+                place = ends[row_of[e]]
+                found[place] = source_of[e]
+                ends[row_of[e]] = place + 1
+            for row in range(first_row, last_row):
+                of_row = found[bounds[row] : ends[row]]
+                of_row.sort()
+                kept = min(1, of_row.size)
+                for place in range(1, of_row.size):
+                    if of_row[place] != of_row[kept - 1]:
+                        of_row[kept] = of_row[place]
+                        kept += 1
+                ends[row] = bounds[row] + kept
 
     def compact(part, start, stop, bounds, indptr, found, distinct):
         for row in range(start, stop):
@@ -114,4 +147,4 @@ def _kernels() -> AugmentKernels:
             if self_loops:
                 source[place], edge_type[place] = first_row + row, SELF_LOOP
 
-    return AugmentKernels(*map(compile_rows, (count, fill, compact, add)))
+    return AugmentKernels(*map(compile_rows, (count, scatter, sort, compact, add)))

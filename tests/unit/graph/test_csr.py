@@ -151,8 +151,9 @@ def test_building_in_chunks_changes_nothing(
 
 @pytest.mark.parametrize("rows", [None, range(1000), range(137, 612), range(999, 1000), range(4, 4)])
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_any_number_of_threads_builds_the_same(
-    monkeypatch: pytest.MonkeyPatch, threads: int, rows: range | None
+@pytest.mark.parametrize("bucket_bits", [0, 3, 10])
+def test_any_number_of_threads_and_buckets_builds_the_same(
+    monkeypatch: pytest.MonkeyPatch, bucket_bits: int, threads: int, rows: range | None
 ) -> None:
     """Rows of very unequal length, one of them with an edge from every node, many edges twice."""
     hub = torch.stack((torch.arange(1000), torch.full((1000,), 400)))
@@ -164,6 +165,7 @@ def test_any_number_of_threads_builds_the_same(
     plain = augment(edge_index, 1000, expander, rows=rows)
     monkeypatch.setattr(csr, "COMPILED_EDGES", COMPILED)
     monkeypatch.setattr(cpu_augment, "num_threads", lambda nanoseconds: threads)
+    monkeypatch.setattr(cpu_augment, "BUCKET_BITS", bucket_bits)
     built = augment(edge_index, 1000, expander, rows=rows)
     assert [(one.dtype, one.shape) for one in built] == [(one.dtype, one.shape) for one in plain]
     assert all(map(torch.equal, built, plain))
