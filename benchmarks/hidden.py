@@ -15,14 +15,14 @@ from torch import Tensor
 from torchmetrics.functional import auroc
 
 from benchmarks.common import arguments, report
-from spx.datasets import NodeDataset
+from spx.datasets import NodeDataset, load_dataset
 from spx.datasets.hidden import hidden_nodes
 from spx.experiments.plan import WIDE, Study
 from spx.experiments.study import run_study
 from spx.inference.run import load
 
 RUNS = Path("lightning_logs", "hidden")
-CASES = {"actor": (0, 1, 2), "minesweeper": (0, 1), "photo": (0, 1)}
+CASES = {"actor": (0, 1, 2, 3, 4), "minesweeper": (0, 1), "photo": (0,)}
 """Dataset and its splits."""
 SHARES, CONFIGS = (0.1, 0.3), (WIDE, "gcn")
 
@@ -59,20 +59,27 @@ def row(name: str, config: str, splits: tuple[int, ...], max_epochs: int | None)
     return result
 
 
-def folders(name: str, config: str, splits: tuple[int, ...], share: float, max_epochs: int | None) -> dict[int, str]:
+def folders(
+    name: str,
+    config: str,
+    splits: tuple[int, ...],
+    share: float,
+    max_epochs: int | None,
+    init_from: str | None = None,
+) -> dict[int, str]:
     """The run of each split."""
     extra = ("--data.hidden", str(share), *(("--trainer.max_epochs", str(max_epochs)) if max_epochs else ()))
-    found = {}
+    extra += ("--init_from", init_from) if init_from else ()
+    runs_dir, found = str(RUNS / (f"{share}" if init_from is None else "going-on")), {}
     for split in splits:
-        study = Study(name, splits=(split,), config=config, runs_dir=str(RUNS / f"{share}"), extra=extra)
+        study = Study(name, splits=(split,), config=config, runs_dir=runs_dir, extra=extra)
         found[split] = run_study(study, console=Console(quiet=True))["folders"][-1]
     return found
 
 
 def judged(folder: str, name: str, split: int, share: float) -> float:
     """Metric of the run on the hidden nodes of the test part, on the whole graph."""
-    run = load(folder, dataset=name)
-    dataset: NodeDataset = run.data.dataset
+    run, dataset = load(folder, dataset=name), load_dataset(name, "data", "public", split)
     hidden = torch.zeros(dataset.num_nodes, dtype=torch.bool)
     hidden[hidden_nodes(dataset.num_nodes, share, split)] = True
     nodes = dataset.split.test[hidden[dataset.split.test]]
