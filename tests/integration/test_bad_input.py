@@ -132,6 +132,7 @@ def test_no_scores_at_all(home: Path, refused: Refused) -> None:
     assert_one_line(message, "No score file in runs/toy/estimator/", "spx fit --config configs/toy/estimator.yaml")
 
 
+@pytest.mark.full
 def test_a_damaged_score_file(stages: Stages, home: Path, refused: Refused) -> None:
     whole = (stages.estimator / "scores.safetensors").read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\x3f\x3f\x3f\x3f", b""):

@@ -185,6 +185,7 @@ def test_the_baselines_run_from_composed_configurations(home: Path) -> None:
     assert list((home / "runs").rglob("*.safetensors")) == []
 
 
+@pytest.mark.full
 def test_mixed_precision_runs_both_stages(home: Path) -> None:
     arguments = ["--runs_dir", "runs", "--trainer.precision", "bf16-mixed", "--trainer.max_epochs", "1"]
     main(["fit", "--config", "estimator.yaml", *arguments])
@@ -196,6 +197,7 @@ def test_mixed_precision_runs_both_stages(home: Path) -> None:
     assert run_json(home / "runs" / "toy" / "wide" / "version_0")["test"] is not None
 
 
+@pytest.mark.full
 def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(home: Path) -> None:
     fit = ["fit", "--config", "wide.yaml", "--config", "uniform.yaml", "--runs_dir", "runs", "--data.batch_size", "15"]
     fit += ["--model.dropout", "0.0", "--trainer.max_epochs", "4"]  # the stream of dropout is not in the checkpoint

@@ -132,6 +132,7 @@ def test_a_fit_starts_from_a_runs_weights(folder: Path, caplog: pytest.LogCaptur
     ]
 
 
+@pytest.mark.full
 def test_other_networks_weights_are_refused(folder: Path, refused: Callable[..., str]) -> None:
     fit = ["fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs"]
     message = refused(*fit, "--init_from", WIDE, "--model.width", "16")

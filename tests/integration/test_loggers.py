@@ -62,6 +62,7 @@ def test_what_was_reached_is_logged_by_a_logger_without_hyper_parameters(home: P
     assert sum(bool(row["val/loss"]) for row in rows) == 2, "the epochs are still there"
 
 
+@pytest.mark.full
 def test_runs_without_a_logger_are_numbered_too(home: Path) -> None:
     for _ in range(2):
         main(["fit", "--config", "estimator.yaml", "--runs_dir", "runs", *LOGGERS["none"]])

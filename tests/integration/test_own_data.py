@@ -84,6 +84,7 @@ def test_both_stages_and_predictions_in_one_command(folder: Path) -> None:
     assert run_spx(*study, cwd=folder).stdout.count("Done before with the same settings") == 2
 
 
+@pytest.mark.full
 def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,6 +218,7 @@ def test_the_gcn_predicts_and_is_exported(home: Path, toy: NodeDataset) -> None:
     torch.testing.assert_close(logits.softmax(-1), probabilities(table), rtol=0, atol=1e-6)
 
 
+@pytest.mark.full
 def test_what_the_page_shows_runs(stages: Stages, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGE.replace("lightning_logs/minesweeper-sim/wide/version_0", str(stages.wide))
     commands = re.findall(r"^    spx ((?:predict|explain|export) (?!.*accounts).*)$", page, flags=re.MULTILINE)

@@ -41,6 +41,7 @@ def test_mean_and_spread_are_those_of_the_evaluation_s_draws(dataset: str, draws
     assert predictions.task == run.data.task
 
 
+@pytest.mark.full
 def test_batches_don_t_change_what_is_predicted_and_nothing_is_drawn_anew(make_run: MakeRun) -> None:
     run = make_run()
     whole = run.predict(draws=3)

@@ -83,6 +83,7 @@ def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.full
 def test_scores_that_lie_there_are_kept_and_repeated_ones_are_not_doubled(tmp_path: Path) -> None:
     place = tmp_path / "here" / "s.safetensors"
 

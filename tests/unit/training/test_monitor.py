@@ -66,6 +66,7 @@ def test_a_measure_that_no_node_has_is_left_out(tmp_path: Path) -> None:
     assert all(math.isfinite(value) for values in logged.values() for value in values)
 
 
+@pytest.mark.full
 def test_the_look_changes_nothing(tmp_path: Path) -> None:
     states = []
     for every in (0, 1):

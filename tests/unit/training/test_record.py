@@ -182,6 +182,7 @@ def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: py
         assert whole > part
 
 
+@pytest.mark.full
 def test_figures_over_a_part_of_the_batches_are_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = resampled(eval_batch_size=10)
     run = train(tmp_path, wide(), data, epochs=1, test=True, limit_val_batches=2, limit_test_batches=1)

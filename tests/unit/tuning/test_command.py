@@ -94,6 +94,7 @@ def test_the_best_few_are_validated_again_over_seeds(checkout: Path, capsys) -> 
     assert re.search(r"best \d+\.\d\d% \(trial \d+\), \d", lines)
 
 
+@pytest.mark.full
 def test_a_lucky_seed_does_not_decide(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the search falls back with other seeds."""
     run = Noted.run
@@ -109,6 +110,7 @@ def test_a_lucky_seed_does_not_decide(checkout: Path, monkeypatch: pytest.Monkey
     assert yaml.safe_load(path.read_text())["model"]["init_args"]["layer"] == "residual"
 
 
+@pytest.mark.full
 def test_an_own_graph_s_choice_lies_with_its_runs(checkout: Path) -> None:
     (checkout / "graph.npz").write_bytes(b"")
     path = tune(Tuning("graph.npz", minutes=5, trials=4, side_by_side=2))
@@ -161,6 +163,7 @@ def test_too_short_a_time_is_said(checkout: Path) -> None:
         tune(Tuning("cora", minutes=1e-9))
 
 
+@pytest.mark.full
 def test_ctrl_c_keeps_what_ended(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     run = Noted.run
 

@@ -58,6 +58,7 @@ def test_it_begins_with_the_recipe_and_finds_better(made_up: MadeUpTrials, tmp_p
     assert not found.study.trials[0].user_attrs.get("problem")
 
 
+@pytest.mark.full
 def test_the_same_seed_proposes_the_same_also_in_pieces(study, tmp_path: Path) -> None:
     runs = []
     for name, pieces in (("whole", [12]), ("pieces", [4, 6, 12])):

@@ -6,6 +6,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from .conftest import read
 from .samples import IDS, NUM_NODES, NUMBERS, cells, columns, ring, to_parquet, write_csv, write_folder
@@ -44,8 +45,8 @@ def test_ids_with_leading_zeros_are_text(tmp_path: Path) -> None:
     assert read(write_folder(tmp_path, id=ids)).node_ids.to_list() == ids
 
 
-@pytest.mark.parametrize("ids", [IDS, NUMBERS])
-@pytest.mark.parametrize("stems", [("nodes",), ("edges",), ("nodes", "edges")])
+@every_day("ids", [IDS, NUMBERS], [IDS])
+@every_day("stems", [("nodes",), ("edges",), ("nodes", "edges")], [("nodes",), ("nodes", "edges")])
 def test_parquet_equals_csv(tmp_path: Path, ids: list[str], stems: tuple[str, ...]) -> None:
     path = write_folder(tmp_path, id=ids, kind=["u", "v", "w"] * 10)
     wanted = read(path)

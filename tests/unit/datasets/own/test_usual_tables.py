@@ -43,6 +43,7 @@ def test_the_word_na_is_no_class(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert kept.class_names == ("NA", "n/a", "x", "y")
 
 
+@pytest.mark.full
 def test_missing_words_are_the_same_in_csv_and_parquet(tmp_path: Path) -> None:
     gaps = {
         "label": [" red ", "red", "None", "blue", "blue", "-"] * 5,
