@@ -234,7 +234,7 @@ def agrees(setting, written):
     return (str(setting) if isinstance(setting, timedelta) else setting) == written
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@every_day("name", DATASETS, 3)
 @pytest.mark.parametrize("config", NAMES[1:])
 def test_only_the_wide_network_needs_stage_1(name, config):
     plan = make_plan(Study(name, config=config, configs_dir=str(CONFIGS)))

@@ -100,7 +100,7 @@ def test_the_gcn_predicts_by_them() -> None:
     assert not torch.allclose(logits, plain)
 
 
-@pytest.mark.parametrize("run", [WIDE, GCN])
+@every_day("run", [WIDE, GCN], 1)
 def test_other_weights_are_a_changed_graph(run: str, trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = load(run).predict().probabilities
     write_graph(trained / "mine", heavier=50)
@@ -113,6 +113,7 @@ def test_other_weights_are_a_changed_graph(run: str, trained: Path, caplog: pyte
     torch.testing.assert_close(load(run).predict().probabilities, before)
 
 
+@pytest.mark.full
 def test_a_graph_in_memory_brings_its_own(trained: Path, tmp_path: Path) -> None:
     nodes, edges = write_graph(tmp_path / "other", heavier=50)
     found = load(WIDE)

@@ -168,6 +168,7 @@ def test_a_seed_drawn_at_random_is_the_one_of_the_draws(home: Path) -> None:
     assert 1 not in seeds, "true is no seed"
 
 
+@pytest.mark.full
 def test_the_learning_rate_that_was_found_is_the_peak(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning.pytorch.tuner.lr_finder._LRFinder.suggestion", lambda *_, **__: 0.0123)
     rates: list[float] = []

@@ -148,6 +148,7 @@ def test_what_can_not_be_is_told(
     assert message.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_graph_that_changed_is_predicted_as_it_is_now(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     import spx
 

@@ -29,6 +29,7 @@ def test_the_last_checkpoint_is_the_last_epochs(wide_run: Run) -> None:
     assert (last["epoch"], last["global_step"]) == (5, 6), "a fit is resumed from it"
 
 
+@pytest.mark.full
 def test_between_its_writes_the_last_checkpoint_rests_but_the_end_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_fit_killed_between_two_writes_goes_on_to_the_same_end(
         assert same(one["state_dict"], other["state_dict"])
 
 
+@pytest.mark.full
 def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
     run = train(tmp_path, wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", mode="min", keep_last=False))
     assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
@@ -189,6 +191,7 @@ def test_checkpoints_and_the_test_take_the_average_of_the_weights(tmp_path: Path
     torch.testing.assert_close(run.model.network.head[0].weight, best["state_dict"][name], rtol=0, atol=0)
 
 
+@pytest.mark.full
 def test_a_resumed_fit_goes_on_with_both_weights_and_average(tmp_path: Path) -> None:
     def fit(name: str, epochs: int, ckpt_path: str | None = None) -> dict[str, torch.Tensor]:
         model = wide(lr=0.05, lr_schedule="constant")

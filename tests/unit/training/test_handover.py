@@ -75,6 +75,7 @@ def test_the_last_epochs_scores_are_handed_over_where_they_are_asked_for(tmp_pat
     assert header.val_metric == pytest.approx(scalars(run.folder)["val/accuracy"][3])
 
 
+@pytest.mark.full
 def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run) -> None:
     assert not list(wide_run.folder.rglob("*.safetensors"))
     run = train(tmp_path, estimator(), augmented(), fast_dev_run=True)

@@ -167,6 +167,7 @@ def test_peak_memory_is_that_of_this_process() -> None:
     assert peak_rss_mb() >= before
 
 
+@pytest.mark.full
 def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = resampled()
     draw = data.draw

@@ -184,7 +184,7 @@ def fit(model: NodeTask, data: GraphData, folder: Path, ckpt_path: Path | None =
     return folder / f"{trainer.current_epoch}.ckpt"
 
 
-@pytest.mark.parametrize(("make", "data"), [(estimator, augmented), (wide, resampled)])
+@every_day(("make", "data"), [(estimator, augmented), (wide, resampled)], 1)
 def test_a_fit_that_goes_on_in_the_same_process_equals_one_in_a_piece(
     make: Callable[..., NodeTask], data: Callable[..., GraphData], tmp_path: Path
 ) -> None:

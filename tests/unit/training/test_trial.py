@@ -30,7 +30,7 @@ def test_each_epoch_s_figure_is_written_also_by_a_trial_that_goes_on(tmp_path: P
     assert list(figures(on.folder)) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("bar", "epochs"), [(2.0, 2), (-1.0, 4)])
+@every_day(("bar", "epochs"), [(2.0, 2), (-1.0, 4)], 1)
 def test_a_trial_behind_the_bar_ends(bar: float, epochs: int, tmp_path: Path) -> None:
     run = train(tmp_path, wide(), resampled(hide_test=True), Trial(bars={2: bar}), epochs=4)
     assert max(figures(run.folder)) == run.trainer.current_epoch == epochs

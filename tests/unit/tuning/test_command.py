@@ -65,6 +65,7 @@ def test_the_choice_is_a_configuration_of_the_dataset(tuned: Path, capsys) -> No
     assert [stage.name for stage in plan.stages] == ["estimator", "tuned"]
 
 
+@pytest.mark.full
 def test_what_it_leaves(tuned: Path) -> None:
     folder = Path("lightning_logs/cora/tune-wide-search")
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
@@ -85,6 +86,7 @@ def test_what_it_leaves(tuned: Path) -> None:
     )
 
 
+@pytest.mark.full
 def test_the_best_few_are_validated_again_over_seeds(checkout: Path, capsys) -> None:
     tune(Tuning("cora", minutes=5, trials=6, side_by_side=2, seed=4))
     lines = capsys.readouterr().out

@@ -103,6 +103,7 @@ def test_a_round_that_was_killed_is_run_again(study, tmp_path: Path) -> None:
     assert [each.value for each in again.study.trials] == [each.value for each in wanted.study.trials]
 
 
+@pytest.mark.full
 def test_trials_that_are_behind_at_equal_epochs_end(made_up: MadeUpTrials, tmp_path: Path) -> None:
     found = search(made_up, tmp_path)
     found.run(1, 24, forever, lambda *_: None)

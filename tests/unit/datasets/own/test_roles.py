@@ -7,6 +7,7 @@ from pathlib import Path
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from spx.datasets import NodeDataset, OwnSettings
 from spx.datasets.own import read_own
@@ -37,9 +38,7 @@ def assert_usual(dataset: NodeDataset, features: tuple[str, ...] | None = ("size
 
 
 @pytest.mark.parametrize("label", ["Label", "LABEL", "y", "Y", "class", "Target"])
-@pytest.mark.parametrize(
-    "name", ["Id", "ID", "node", "node_id", "nodeId", "Node ID", ":ID", "vertex", "acc:ID(Person)"]
-)
+@every_day("name", ["Id", "ID", "node", "node_id", "nodeId", "Node ID", ":ID", "vertex", "acc:ID(Person)"], 14)
 def test_usual_names_of_nodes(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, label: str) -> None:
     with caplog.at_level(logging.WARNING):
         dataset = read(write(tmp_path, {label: CLASSES, "size": SIZES, name: IDS}))

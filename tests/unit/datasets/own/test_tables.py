@@ -59,7 +59,7 @@ def test_parquet_equals_csv(tmp_path: Path, ids: list[str], stems: tuple[str, ..
     assert found.node_ids.equals(wanted.node_ids)
 
 
-@pytest.mark.parametrize("dtype", [polars.Float64, polars.UInt8, polars.String])
+@every_day("dtype", [polars.Float64, polars.UInt8, polars.String], 1)
 def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
     path = write_folder(tmp_path, label=["10", "9", ""] * 10)
     to_parquet(tmp_path, "nodes", label=dtype)
@@ -68,12 +68,13 @@ def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
     assert dataset.y[:3].tolist() == [1, 0, -1]
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("name", "dtype", "message"),
     [
         ("id", polars.Date, "ids must be integers or text"),
         ("label", polars.Date, "classes must be integers or text"),
     ],
+    1,
 )
 def test_types_of_parquet_that_are_no_ids_or_labels(
     tmp_path: Path, refused: Callable, name: str, dtype: polars.DataType, message: str
