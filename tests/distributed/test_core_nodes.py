@@ -135,6 +135,7 @@ def sparse_on_rank(rank: int, ranks: int, num_core: int) -> dict[str, Tensor]:
 
 
 @every_day("num_core", (40, 2), (2,))
+@pytest.mark.full
 def test_sparse_features_over_ranks_give_the_gradient_of_dense_ones_in_one_process(num_core: int) -> None:
     """A rank without a node among them."""
     alone = dropless_gradients(torch.arange(num_core), sparse=False)

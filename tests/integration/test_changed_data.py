@@ -124,7 +124,7 @@ def apply(folder: Path, change: Callable) -> None:
 
 
 @each(*GRAPH, older, *COLUMNS)
-@pytest.mark.parametrize("run", [ESTIMATOR, WIDE])
+@every_day("run", [ESTIMATOR, WIDE], 1)
 def test_a_run_does_not_go_on_with_other_data(
     run: str, change: Callable, folder: Path, refused: Callable[..., str]
 ) -> None:

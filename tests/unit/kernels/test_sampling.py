@@ -49,7 +49,7 @@ def test_the_compiled_draw_is_the_plain_one(kind: str, k: int) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("k", [1, 3, 10, 400])
+@every_day("k", [1, 3, 10, 400], 2)
 @pytest.mark.parametrize("first_type", [None, 0])
 def test_factors_are_those_of_weights_multiplied_before(kind: str, k: int, first_type: int | None) -> None:
     graph = graph_of()

@@ -104,6 +104,7 @@ def test_the_score_file_that_was_used_is_recorded(tmp_path: Path, estimator_run:
     assert read(run)["scores"] == path
 
 
+@pytest.mark.full
 def test_a_test_alone_is_recorded_too(tmp_path: Path, wide_run: Run) -> None:
     run = train(tmp_path, wide(), resampled(), name="first", epochs=1)
     (run.folder / RECORD_FILE).unlink()

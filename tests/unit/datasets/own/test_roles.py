@@ -37,8 +37,10 @@ def assert_usual(dataset: NodeDataset, features: tuple[str, ...] | None = ("size
     assert torch.equal(dataset.edge_index[:, :NUM_NODES], torch.stack([ends, ends.roll(-1)]))
 
 
-@pytest.mark.parametrize("label", ["Label", "LABEL", "y", "Y", "class", "Target"])
-@every_day("name", ["Id", "ID", "node", "node_id", "nodeId", "Node ID", ":ID", "vertex", "acc:ID(Person)"], 14)
+@every_day("label", ["Label", "LABEL", "y", "Y", "class", "Target"], 2)
+@pytest.mark.parametrize(
+    "name", ["Id", "ID", "node", "node_id", "nodeId", "Node ID", ":ID", "vertex", "acc:ID(Person)"]
+)
 def test_usual_names_of_nodes(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, label: str) -> None:
     with caplog.at_level(logging.WARNING):
         dataset = read(write(tmp_path, {label: CLASSES, "size": SIZES, name: IDS}))
