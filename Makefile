@@ -123,8 +123,9 @@ tune-mine: $(READY)  ## Look for the settings of your own graph by validation, D
 	@set -f; $(call TUNE,"$$DATASET")
 
 # A file's tests stay together, for what they share is made once a process; the longest files are the first by name.
-# Threads in each of several processes would only wait for one another.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# Threads in each of several processes would only wait for one another. What pytest makes of the tests' files is kept,
+# also where the shell says not to: making it anew takes each process some seconds.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: lint  ## Lint, then the tests of every day: at most three minutes on two cores
 	@$(PYTEST) -m 'not full'

@@ -1,10 +1,16 @@
 """What the scores have to do with the graph's structure: degrees and effective resistances. N nodes, M edges."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from spx.analysis.row_ranges import check_edges
 from spx.graph.csr import AttentionGraph, EdgeType
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 RESISTANCE_PROBES = 64  # random directions: a relative error of about sqrt(2 / 64) = 18% an edge
 RESISTANCE_TOLERANCE = 1e-4
@@ -52,24 +58,28 @@ def effective_resistances(graph: AttentionGraph, probes: int = RESISTANCE_PROBES
         return torch.zeros(graph.num_edges, dtype=torch.float64)
     ones = torch.ones(2 * key.numel(), dtype=torch.float64)
     ends = (torch.cat((low, high)).numpy(), torch.cat((high, low)).numpy())
-    adjacency = csr_matrix((ones.numpy(), ends), shape=(num_nodes, num_nodes))
+    solve = _solver(csr_matrix((ones.numpy(), ends), shape=(num_nodes, num_nodes)))
     generator = torch.Generator().manual_seed(seed)
     projected = torch.zeros(num_nodes, probes, dtype=torch.float64)
     for column in range(probes):
         signs = torch.randint(2, (key.numel(),), generator=generator).double() * 2 - 1
         right = torch.zeros(num_nodes, dtype=torch.float64).index_add_(0, low, signs).index_add_(0, high, -signs)
-        projected[:, column] = _solve(adjacency, right)
+        projected[:, column] = solve(right)
     gaps = (projected[rows] - projected[source]).square().sum(1) / probes
     return torch.where(proper, gaps, 0)
 
 
-def _solve(adjacency, right: Tensor) -> Tensor:
-    """The Laplacian's pseudo-inverse times a vector that sums to zero in each connected part."""
+def _solver(adjacency: "csr_matrix") -> Callable[[Tensor], Tensor]:
+    """What gives the Laplacian's pseudo-inverse times a vector that sums to zero in each connected part."""
     import numpy as np
     from scipy.sparse import diags
     from scipy.sparse.linalg import cg
 
     degrees = np.asarray(adjacency.sum(1)).ravel()
-    preconditioner = diags(1 / np.maximum(degrees, 1))
-    solution, _ = cg(diags(degrees) - adjacency, right.numpy(), rtol=RESISTANCE_TOLERANCE, M=preconditioner)
-    return torch.from_numpy(solution)
+    laplacian, preconditioner = diags(degrees) - adjacency, diags(1 / np.maximum(degrees, 1))
+
+    def solve(right: Tensor) -> Tensor:
+        solution, _ = cg(laplacian, right.numpy(), rtol=RESISTANCE_TOLERANCE, M=preconditioner)
+        return torch.from_numpy(solution)
+
+    return solve

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor, nn
 
 from spx.nn.collectives import gather_rows, num_ranks, sum_over_ranks
@@ -44,7 +45,7 @@ def own_first(rank: int, ranks: int) -> Tensor:
     return torch.tensor([*range(rows.start, rows.stop), *others])
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@every_day("ranks", (2, 3), (3,))
 def test_gathered_rows_and_their_gradients(ranks: int) -> None:
     x, _ = everything()
     gradient = torch.zeros_like(x)
@@ -98,7 +99,7 @@ def normalised(rank: int, ranks: int, name: str) -> dict[str, Any]:
     return outcome(norm, *(tensor[rows] for tensor in everything()))
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@every_day("ranks", (2, 3), (3,))
 @pytest.mark.parametrize("name", ["graph", "batch"])
 def test_norms_over_ranks_are_those_of_one_process(name: str, ranks: int) -> None:
     whole = outcome(made_norm(name), *everything())
@@ -122,7 +123,7 @@ def of_nothing(rank: int, ranks: int, name: str) -> tuple[dict[str, Any], dict[s
     return before, outcome(norm, *(tensor[:0] for tensor in everything()))
 
 
-@pytest.mark.parametrize("name", ["graph", "batch", "layer"])
+@every_day("name", ("graph", "batch", "layer"), ("batch",))
 def test_no_node_on_any_rank_is_nothing(name: str) -> None:
     for before, after in on_ranks(2, of_nothing, name):
         assert after["out"].shape == after["x"].shape == (0, 4)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -65,7 +66,7 @@ def on_rank(rank: int, ranks: int, norm: str, num_core: int) -> list[dict[str, T
     ("ranks", "num_core"),
     [pytest.param(2, 40, marks=pytest.mark.full), pytest.param(3, 40, marks=pytest.mark.full), (3, 2)],
 )
-@pytest.mark.parametrize("norm", ["none", "layer"])
+@every_day("norm", ("none", "layer"), ("layer",))
 def test_the_gradient_of_a_batch_is_that_of_one_process(norm: str, ranks: int, num_core: int) -> None:
     """Shares of unequal size, and a rank without any core node."""
     of_ranks = on_ranks(ranks, on_rank, norm, num_core)
@@ -133,7 +134,8 @@ def sparse_on_rank(rank: int, ranks: int, num_core: int) -> dict[str, Tensor]:
     return dropless_gradients(torch.arange(num_core)[rank::ranks], sparse=True, ranks=ranks)
 
 
-@pytest.mark.parametrize("num_core", [40, 2])
+@every_day("num_core", (40, 2), (2,))
+@pytest.mark.full
 def test_sparse_features_over_ranks_give_the_gradient_of_dense_ones_in_one_process(num_core: int) -> None:
     """A rank without a node among them."""
     alone = dropless_gradients(torch.arange(num_core), sparse=False)

@@ -50,7 +50,7 @@ def data(toy) -> AugmentedGraphData:
     return AugmentedGraphData("toy", expander_degree=2)
 
 
-@budget(90, 900)
+@budget(30, 900)
 def test_score_files(count: int, data: AugmentedGraphData, write_scores, tmp_path: Path) -> None:
     whole = write_scores(tmp_path / "scores.safetensors", data)
     expected, _ = load_scores(whole)
@@ -65,7 +65,7 @@ def test_score_files(count: int, data: AugmentedGraphData, write_scores, tmp_pat
     assert read_mutants(whole, read, count, tmp_path) > 0.94 * count
 
 
-@budget(60, 300)
+@budget(20, 300)
 def test_score_files_whose_fingerprint_was_made_anew(
     count: int, data: AugmentedGraphData, write_scores, tmp_path: Path
 ) -> None:
@@ -91,7 +91,7 @@ def test_score_files_whose_fingerprint_was_made_anew(
     assert refused > count / 3
 
 
-@budget(80, 400)
+@budget(27, 400)
 def test_checkpoints(count: int, tmp_path: Path) -> None:
     whole = tmp_path / "whole.ckpt"
     state = {"a": torch.randn(20, 4), "b": torch.arange(5)}
@@ -103,7 +103,7 @@ def test_checkpoints(count: int, tmp_path: Path) -> None:
     assert read_mutants(whole, read, count, tmp_path) > count / 4
 
 
-@budget(80, 400)
+@budget(27, 400)
 def test_dataset_caches_are_made_anew_or_read_as_they_were(count: int, tmp_path: Path, recwarn) -> None:
     graph = GraphTensors(torch.randn(30, 4), torch.randint(30, (2, 60)), torch.randint(3, (30,)))
     whole = tmp_path / "whole.safetensors"
@@ -141,7 +141,7 @@ def run(data: AugmentedGraphData, tmp_path: Path) -> Path:
     return folder
 
 
-@budget(30, 250)
+@budget(10, 250)
 @pytest.mark.parametrize("name", ["config.yaml", "run.json", "checkpoints/best.ckpt"])
 def test_run_folders(count: int, run: Path, name: str, tmp_path: Path) -> None:
     spx.load(run).predict(draws=2)
@@ -156,7 +156,7 @@ def test_run_folders(count: int, run: Path, name: str, tmp_path: Path) -> None:
     assert read_mutants(whole, read, count, tmp_path) > 0.08 * count
 
 
-@budget(60, 300)
+@budget(20, 300)
 def test_exports(count: int, data: AugmentedGraphData, tmp_path: Path) -> None:
     network = GraphTransformer(5, 3, TransformerSettings(**RUN["model"]["init_args"]))
     config = NetworkConfig("GraphTransformer", network_arguments(network), "multiclass", ("a", "b", "c"))

@@ -176,7 +176,7 @@ def _writer(write_scores):
     WRITE = write_scores
 
 
-@budget(30, 2000)
+@budget(10, 2000)
 @pytest.mark.filterwarnings("ignore")
 def test_graphs_and_settings(count: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("fuzz")

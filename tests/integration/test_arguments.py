@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from daily import every_day
 
 Refused = Callable[..., str]
 
@@ -35,7 +35,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("argument", WRONG)
+@every_day("argument", WRONG, 6)
 def test_a_wrong_argument(refused: Refused, home: Path, argument: str) -> None:
     message = refused("fit", "--config", "wide.yaml", "--runs_dir", "runs", argument)
     assert WRONG[argument] in message
@@ -43,7 +43,7 @@ def test_a_wrong_argument(refused: Refused, home: Path, argument: str) -> None:
     assert not (home / "runs").exists()
 
 
-@pytest.mark.parametrize("content", FILES)
+@every_day("content", FILES, 2)
 def test_a_wrong_setting_in_a_file(refused: Refused, home: Path, content: str) -> None:
     (home / "more.yaml").write_text(content)
     message = refused("fit", "--config", "wide.yaml", "--config", "more.yaml", "--runs_dir", "runs")
@@ -57,7 +57,7 @@ def test_a_nested_value_of_a_callback_is_named_with_its_option(refused: Refused,
     assert "--trainer.callbacks.save_top_k is 'all'; it takes int." in message
 
 
-@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+@every_day("command", ["test", "validate", "predict"], 1)
 def test_a_network_that_learned_nothing_is_not_judged(refused: Refused, home: Path, command: str) -> None:
     assert f"spx {command} needs --ckpt_path" in refused(command, "--config", "wide.yaml", "--runs_dir", "runs")
     for path in ("best", "none.ckpt"):

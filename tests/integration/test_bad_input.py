@@ -10,6 +10,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from daily import every_day
 
 from spx.data import graph_data
 from spx.datasets import load_dataset
@@ -83,13 +84,14 @@ def test_a_missing_raw_file_without_a_network(real: Path, refused: Refused) -> N
     assert str(real / "data" / RAW) in message, "where to put it by hand"
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("broken", "words"),
     [
         ({"x": float("nan")}, ["the features of 1 of 40 nodes hold NaN", "delete them"]),
         ({"label": -7}, ["labels run from -7 to 1, outside -1..1", "delete them"]),
         ({"train_share": 0}, ["the train split is empty", "Choose another protocol"]),
     ],
+    1,
     ids=["nan features", "labels out of range", "empty training split"],
 )
 def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str]) -> None:
@@ -98,7 +100,7 @@ def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str
     assert_one_line(message, "dataset 'minesweeper'", *words)
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("arguments", "words"),
     [
         (["--data.k", "[2]"], ["k is [2], of length 1", "2 layers", "Give one for each"]),
@@ -111,6 +113,7 @@ def test_broken_data(real: Path, refused: Refused, broken: dict, words: list[str
         (["--ckpt_path", "none.ckpt"], ["There is no checkpoint none.ckpt", "checkpoints/"]),
         (["--ckpt_path", "wide.yaml"], ["wide.yaml is no checkpoint of spx, or a damaged one"]),
     ],
+    3,
     ids=lambda value: "=".join(value) if value[0].startswith("--") else "",
 )
 def test_settings_that_can_not_be(home: Path, refused: Refused, arguments: list[str], words: list[str]) -> None:
@@ -132,6 +135,7 @@ def test_no_scores_at_all(home: Path, refused: Refused) -> None:
     assert_one_line(message, "No score file in runs/toy/estimator/", "spx fit --config configs/toy/estimator.yaml")
 
 
+@pytest.mark.full
 def test_a_damaged_score_file(stages: Stages, home: Path, refused: Refused) -> None:
     whole = (stages.estimator / "scores.safetensors").read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:-4] + b"\x3f\x3f\x3f\x3f", b""):
@@ -169,7 +173,7 @@ def test_a_version_that_is_taken(stages: Stages, home: Path, refused: Refused) -
     assert {path: os.path.getmtime(path) for path in stages.estimator.rglob("*")} == before
 
 
-@pytest.mark.parametrize("option", ["--modl.width", "--model.witdh", "--data.kk", "--nonsense"])
+@every_day("option", ["--modl.width", "--model.witdh", "--data.kk", "--nonsense"], 1)
 def test_an_unknown_option(home: Path, refused: Refused, option: str) -> None:
     assert option.split(".")[-1].strip("-") in refused("fit", "--config", "wide.yaml", option, "3")
 
@@ -178,7 +182,7 @@ def test_a_value_of_the_wrong_kind(home: Path, refused: Refused) -> None:
     assert "k" in refused("fit", "--config", "wide.yaml", "--data.k", "many")
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("ranks", "settings", "words"),
     [
         (2, ("estimator.yaml",), ("2 devices can't train on one whole graph", "--data.shard true")),
@@ -186,6 +190,7 @@ def test_a_value_of_the_wrong_kind(home: Path, refused: Refused) -> None:
         (2, ("estimator.yaml", "--config", "gcn.yaml", "--data.shard", "true"), ("GCN", "--trainer.devices 1")),
         (3, ("wide.yaml", "--data.batch_size", "2"), ("core nodes of a batch on all 3 devices together", "Raise it")),
     ],
+    1,
 )
 def test_what_several_devices_can_not_share(
     ranks: int, settings: tuple, words: tuple, home: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
@@ -213,7 +218,7 @@ class Malicious:
         return (Path.touch, (Path("ran"),))
 
 
-@pytest.mark.parametrize("option", ["--ckpt_path", "--data.scores", "--data.dataset"])
+@every_day("option", ["--ckpt_path", "--data.scores", "--data.dataset"], 2)
 def test_nothing_is_unpickled(stages: Stages, home: Path, refused: Refused, option: str, real_loader: None) -> None:
     for name in ("bad.ckpt", "bad.pt"):
         torch.save({"state_dict": {}, "hyper_parameters": Malicious(), "x": Malicious()}, home / name)

@@ -1,13 +1,14 @@
 """Every kind of baseline through the command line: trained, resumed, predicting, exported, on classes and on labels."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
-import pytest
 import torch
 import yaml
+from daily import every_day
 
 import spx
 from spx.__main__ import main
@@ -26,8 +27,7 @@ def write_baseline(kind: str, dataset: str) -> None:
     Path("baseline.yaml").write_text(yaml.safe_dump(settings))
 
 
-@pytest.mark.parametrize("dataset", ["toy", "toy-labels"])
-@pytest.mark.parametrize("kind", KINDS)
+@every_day(("kind", "dataset"), product(KINDS, ("toy", "toy-labels")), {("gcn", "toy"), ("sgformer", "toy-labels")})
 def test_a_baseline_does_what_every_run_does(home: Path, kind: str, dataset: str) -> None:
     write_baseline(kind, dataset)
     main(["fit", "--config", "baseline.yaml", "--runs_dir", "runs"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from daily import every_day
 
 from spx.__main__ import main
 from spx.inference.export import export_run
@@ -115,10 +116,7 @@ GRAPH = {swapped: "its split changed", relabelled: "its labels changed", rewired
 
 def each(*changes: Callable) -> pytest.MarkDecorator:
     """A test takes `change`: every day one of the labels and one of the columns, all in full."""
-    every_day = (relabelled, turned)
-    return pytest.mark.parametrize(
-        "change", [one if one in every_day else pytest.param(one, marks=pytest.mark.full) for one in changes]
-    )
+    return every_day("change", changes, (relabelled, turned))
 
 
 def apply(folder: Path, change: Callable) -> None:
@@ -126,7 +124,7 @@ def apply(folder: Path, change: Callable) -> None:
 
 
 @each(*GRAPH, older, *COLUMNS)
-@pytest.mark.parametrize("run", [ESTIMATOR, WIDE])
+@every_day("run", [ESTIMATOR, WIDE], 1)
 def test_a_run_does_not_go_on_with_other_data(
     run: str, change: Callable, folder: Path, refused: Callable[..., str]
 ) -> None:
@@ -145,6 +143,7 @@ def test_a_run_goes_on_with_the_same_data(folder: Path) -> None:
     assert json.loads((folder / ESTIMATOR / "run.json").read_text())["epochs"] == 3
 
 
+@pytest.mark.full
 def test_a_run_goes_on_with_its_seed(folder: Path, refused: Callable[..., str]) -> None:
     for run in (ESTIMATOR, WIDE):
         more = ["--data.scores", f"{ESTIMATOR}/scores.safetensors"] if run == WIDE else []
@@ -214,6 +213,7 @@ def test_predictions_read_the_same_table_in_another_form(folder: Path) -> None:
     assert predictions(folder, ESTIMATOR) == wanted
 
 
+@pytest.mark.full
 def test_a_run_knows_the_columns_that_were_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = "{id: acc, label: risk, source: a, target: b, split: part}"
     (folder / "named").mkdir()
@@ -287,7 +287,7 @@ def test_a_test_of_other_data_is_refused(change: Callable, folder: Path, refused
         assert message.count("\n") == 1
 
 
-@pytest.mark.parametrize("change", [turned, moved_away])
+@each(turned, moved_away)
 def test_a_test_takes_columns_by_their_names(
     change: Callable, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from daily import every_day
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
@@ -92,6 +93,7 @@ def test_tensorboard_has_losses_and_metrics_first_and_settings_without_internals
     assert settings["k"].string_value == " ".join(map(str, CONFIGS["wide"]["data"]["init_args"]["k"]))
 
 
+@pytest.mark.full
 def test_another_seed_gives_other_weights_and_version_sets_the_number(stages: Stages, home: Path) -> None:
     scores = str(stages.estimator / "scores.safetensors")
     main(
@@ -107,7 +109,7 @@ def test_another_seed_gives_other_weights_and_version_sets_the_number(stages: St
     assert not one["network.encoder.weight"].equal(other["network.encoder.weight"])
 
 
-@pytest.mark.parametrize("command", ["test", "validate"])
+@every_day("command", ["test", "validate"], 1)
 def test_a_run_is_evaluated_again_from_its_saved_configuration(
     stages: Stages, home: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +171,7 @@ def test_the_configuration_that_is_printed_parses_back(home: Path, capsys: pytes
     assert not (home / "lightning_logs").exists()
 
 
+@pytest.mark.full
 def test_the_baselines_run_from_composed_configurations(home: Path) -> None:
     for name in ("exphormer", "gcn"):
         main(
@@ -185,6 +188,7 @@ def test_the_baselines_run_from_composed_configurations(home: Path) -> None:
     assert list((home / "runs").rglob("*.safetensors")) == []
 
 
+@pytest.mark.full
 def test_mixed_precision_runs_both_stages(home: Path) -> None:
     arguments = ["--runs_dir", "runs", "--trainer.precision", "bf16-mixed", "--trainer.max_epochs", "1"]
     main(["fit", "--config", "estimator.yaml", *arguments])
@@ -196,6 +200,7 @@ def test_mixed_precision_runs_both_stages(home: Path) -> None:
     assert run_json(home / "runs" / "toy" / "wide" / "version_0")["test"] is not None
 
 
+@pytest.mark.full
 def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(home: Path) -> None:
     fit = ["fit", "--config", "wide.yaml", "--config", "uniform.yaml", "--runs_dir", "runs", "--data.batch_size", "15"]
     fit += ["--model.dropout", "0.0", "--trainer.max_epochs", "4"]  # the stream of dropout is not in the checkpoint

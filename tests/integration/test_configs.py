@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from daily import every_day
 
 from benchmarks.memory import LARGE, SIZES
 from spx.cli import TRAINER_DEFAULTS, SpxCLI
@@ -174,7 +175,7 @@ def test_no_setting_stands_without_which_the_run_would_be_the_same(file):
             )
 
 
-@pytest.mark.parametrize("config", NAMES)
+@every_day("config", NAMES, ("estimator", "wide", "gcn"))
 @pytest.mark.parametrize(
     "name", ["actor", OWN, *(pytest.param(name, marks=pytest.mark.full) for name in DATASETS if name != "actor")]
 )
@@ -192,7 +193,7 @@ def test_every_configuration_composes_and_fits_its_dataset(name, config, tmp_pat
     assert agrees(cli.settings.trainer, composed.get("trainer", {}))
 
 
-@pytest.mark.parametrize("config", NAMES)
+@every_day("config", NAMES, ("estimator", "wide", "plus", "gcn"))
 def test_one_batch_of_training_and_validation(config, tmp_path):
     name = TRAINED[config]
     cli = instantiate(name, [CONFIGS / name / f"{config}.yaml"], tmp_path)
@@ -203,7 +204,11 @@ def test_one_batch_of_training_and_validation(config, tmp_path):
     assert f"val/{'accuracy' if name == OWN else DATASETS[name].metric}" in logged
 
 
-@pytest.mark.parametrize("overlay", sorted(path.name for path in (CONFIGS / OVERLAYS).glob("*.yaml")))
+@every_day(
+    "overlay",
+    sorted(path.name for path in (CONFIGS / OVERLAYS).glob("*.yaml")),
+    ("debug.yaml", "gpu.yaml", "no-norm.estimator.yaml", "top.wide.yaml"),
+)
 def test_overlay_changes_what_it_says_and_nothing_else(overlay, tmp_path):
     config = "estimator" if overlay.endswith(".estimator.yaml") else "wide"
     file = CONFIGS / "actor" / f"{config}.yaml"
@@ -229,7 +234,7 @@ def agrees(setting, written):
     return (str(setting) if isinstance(setting, timedelta) else setting) == written
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@every_day("name", DATASETS, 3)
 @pytest.mark.parametrize("config", NAMES[1:])
 def test_only_the_wide_network_needs_stage_1(name, config):
     plan = make_plan(Study(name, config=config, configs_dir=str(CONFIGS)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from daily import every_day
 
 import spx
 from spx.__main__ import main
@@ -37,7 +38,7 @@ def flip_a_bit(checkpoint: Path) -> None:
     assert before.keys() == after.keys()
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("name", "command"),
     [
         ("best", ["predict", "runs/toy/wide/version_0", "--output", "p.csv"]),
@@ -50,6 +51,7 @@ def flip_a_bit(checkpoint: Path) -> None:
             for command in ("fit", "validate", "test", "predict")
         ),
     ],
+    2,
     ids=lambda value: value if isinstance(value, str) else "-".join(value[:1]),
 )
 def test_a_flipped_bit_is_refused_in_a_line(

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from daily import every_day
 
 from spx.__main__ import main
 from spx.errors import DatasetError
@@ -77,7 +78,7 @@ def predicted(run: str) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-@pytest.mark.parametrize("run", [ESTIMATOR, WIDE, GCN])
+@every_day("run", (ESTIMATOR, WIDE, GCN), (WIDE,))
 def test_predictions_and_the_export_know_the_weights(run: str, tmp_path: Path) -> None:
     found = load(run)
     assert found.match is None, "the run's own graph"
@@ -99,7 +100,7 @@ def test_the_gcn_predicts_by_them() -> None:
     assert not torch.allclose(logits, plain)
 
 
-@pytest.mark.parametrize("run", [WIDE, GCN])
+@every_day("run", [WIDE, GCN], 1)
 def test_other_weights_are_a_changed_graph(run: str, trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = load(run).predict().probabilities
     write_graph(trained / "mine", heavier=50)
@@ -112,6 +113,7 @@ def test_other_weights_are_a_changed_graph(run: str, trained: Path, caplog: pyte
     torch.testing.assert_close(load(run).predict().probabilities, before)
 
 
+@pytest.mark.full
 def test_a_graph_in_memory_brings_its_own(trained: Path, tmp_path: Path) -> None:
     nodes, edges = write_graph(tmp_path / "other", heavier=50)
     found = load(WIDE)
@@ -122,6 +124,7 @@ def test_a_graph_in_memory_brings_its_own(trained: Path, tmp_path: Path) -> None
         found.on(nodes, edges.drop("amount"))
 
 
+@pytest.mark.full
 def test_stage_2_and_a_fit_that_goes_on_refuse_other_weights(trained: Path, refused: Callable[..., str]) -> None:
     fit = ("fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs")
     assert "its edge weights changed" in refused(*fit), "none, in place of some"
@@ -137,6 +140,7 @@ def test_published_datasets_have_none(refused: Callable[..., str]) -> None:
     assert "edge_weight only holds for a graph of your own" in message
 
 
+@pytest.mark.full
 def test_a_network_that_takes_none_says_so(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture) -> None:
     words = ["--config", "estimator.yaml", "--config", "gcn.yaml", "--data.dataset", "./mine", "--runs_dir", "others"]
     words += ["--trainer.max_epochs", "1", *WEIGHT]

@@ -90,6 +90,7 @@ def test_what_is_no_graph_is_refused(here: Path) -> None:
     assert not (here / "lightning_logs/graph").exists()
 
 
+@pytest.mark.full
 def test_a_run_without_a_test_has_no_figures(here: Path) -> None:
     nodes, edges = tables()
     run = spx.fit(nodes, edges, label="risk", columns={"id": "account"}, recipe="gcn", name="bank", trainer=QUICK)

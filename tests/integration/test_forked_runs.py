@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from daily import every_day
 
 from spx.experiments import processes
 from spx.run_folder import RECORD_FILE
@@ -150,7 +151,7 @@ def wait_until(ready, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("when", "stop", "code"),
     [
         ("importing", signal.SIGTERM, 143),
@@ -158,6 +159,7 @@ def wait_until(ready, seconds: float = 60) -> None:
         pytest.param("training", signal.SIGTERM, 143, marks=pytest.mark.full),
         pytest.param("training", signal.SIGINT, 130, marks=pytest.mark.full),
     ],
+    1,
 )
 def test_a_stopped_study_leaves_no_process(tmp_path: Path, when: str, stop: int, code: int) -> None:
     graph = write_graph(tmp_path / "graph.npz")

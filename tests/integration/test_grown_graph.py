@@ -34,6 +34,7 @@ def grown(folder: Path) -> str:
     return newer(folder, [*new, *reversed(rows)], pairs)
 
 
+@pytest.mark.full
 def test_a_run_keeps_what_a_changed_graph_needs(folder: Path) -> None:
     known = load_known_nodes(WIDE + "/nodes.parquet")
     assert known.names.to_list() == [row["id"] for row in nodes()]
@@ -98,6 +99,7 @@ def test_what_is_damaged_or_missing_is_named(file: str, folder: Path, refused: C
     assert file.split("/")[-1] in message
 
 
+@pytest.mark.full
 def test_hidden_nodes_are_new_to_the_run(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = ["--data.dataset", "./mine", "--data.hidden", "0.2", "--runs_dir", "hidden"]
     for stage in ("estimator", "wide"):
@@ -132,6 +134,7 @@ def test_a_fit_starts_from_a_runs_weights(folder: Path, caplog: pytest.LogCaptur
     ]
 
 
+@pytest.mark.full
 def test_other_networks_weights_are_refused(folder: Path, refused: Callable[..., str]) -> None:
     fit = ["fit", "--config", "wide.yaml", "--data.dataset", "./mine", "--runs_dir", "runs"]
     message = refused(*fit, "--init_from", WIDE, "--model.width", "16")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from daily import every_day
 
 from spx.__main__ import main
 from spx.training.task import NodeTask
@@ -59,14 +60,10 @@ WORK = [
 ]
 EVERY_DAY = {
     "--trainer.logger false",
-    f"{TRAINER}ModelCheckpoint",
-    f"{TRAINER}StochasticWeightAveraging --trainer.callbacks.swa_lrs=0.01",
     "--trainer.fast_dev_run true",
     "--trainer.limit_val_batches 0",
-    "--trainer.max_steps 1",
-    "--trainer.precision bf16-mixed",
 }
-"""One of each way in which a setting reaches the run's folder or its record; the others are tried in full."""
+"""What changes a run's folder or its record the most; the others are tried in full."""
 REFUSED = {
     f"{TRAINER}spx.training.callbacks.BestCheckpoint": "Set it with --checkpoint.*.",
     f"{TRAINER}spx.training.handover.ScoreHandover": "Set it with --handover.*.",
@@ -91,6 +88,17 @@ REFUSED = {
     "--trainer.logger WandbLogger": "a package is missing",
     "--trainer.reload_dataloaders_every_n_epochs 0 --config wide.yaml --data.sampler uniform": "reload_dataloaders",
 }
+REFUSED_EVERY_DAY = {
+    f"{TRAINER}spx.training.callbacks.BestCheckpoint",
+    f"{TRAINER}EarlyStopping --trainer.callbacks.monitor=nothing",
+    "--checkpoint.monitor nothing",
+    f"{TRAINER}BackboneFinetuning",
+    "--trainer.limit_train_batches 0",
+    "--trainer.max_epochs 0",
+    "--trainer.precision bf16-true",
+    "--trainer.enable_checkpointing false",
+}
+"""One of each rule that refuses; the others are tried in full."""
 
 
 def fit(stage: str, settings: str, *more: str) -> None:
@@ -98,9 +106,7 @@ def fit(stage: str, settings: str, *more: str) -> None:
 
 
 @pytest.mark.parametrize("stage", [pytest.param("estimator", marks=pytest.mark.full), "wide"])
-@pytest.mark.parametrize(
-    "settings", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.full) for name in WORK]
-)
+@every_day("settings", WORK, EVERY_DAY)
 def test_a_setting_works(stages: Stages, home: Path, stage: str, settings: str) -> None:
     scores = ["--data.scores", str(stages.estimator / "scores.safetensors"), "--then_test", "true"]
     fit(stage, settings, *(scores if stage == "wide" else []))
@@ -120,7 +126,7 @@ def test_a_setting_works(stages: Stages, home: Path, stage: str, settings: str) 
     assert record["checkpoint"] == str(Path("runs", "toy", stage, run.name, "checkpoints", "best.ckpt"))
 
 
-@pytest.mark.parametrize("settings", REFUSED)
+@every_day("settings", REFUSED, REFUSED_EVERY_DAY)
 def test_a_setting_is_refused_before_the_training(refused: Refused, home: Path, settings: str) -> None:
     if "WandbLogger" in settings:
         try:
@@ -142,6 +148,7 @@ def test_a_run_without_validation_says_what_stands_for_its_best(home: Path, capl
     assert "best val/accuracy undefined in epoch 2 of 2" in said
 
 
+@pytest.mark.full
 def test_a_second_checkpoint_changes_no_figure(home: Path) -> None:
     arguments = ["--config", "gcn.yaml", "--then_test", "true", "--trainer.max_epochs", "12"]
     fit("estimator", "--name one", *arguments)
@@ -152,6 +159,7 @@ def test_a_second_checkpoint_changes_no_figure(home: Path) -> None:
     }
 
 
+@pytest.mark.full
 def test_a_seed_drawn_at_random_is_the_one_of_the_draws(home: Path) -> None:
     for _ in range(2):
         fit("estimator", "--seed_everything true --trainer.max_epochs 1")
@@ -160,6 +168,7 @@ def test_a_seed_drawn_at_random_is_the_one_of_the_draws(home: Path) -> None:
     assert 1 not in seeds, "true is no seed"
 
 
+@pytest.mark.full
 def test_the_learning_rate_that_was_found_is_the_peak(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning.pytorch.tuner.lr_finder._LRFinder.suggestion", lambda *_, **__: 0.0123)
     rates: list[float] = []

@@ -53,6 +53,7 @@ def test_both_stages_with_any_logger(home: Path, logger: str, capsys: pytest.Cap
     assert len((home / "p.csv").read_text().splitlines()) == 91
 
 
+@pytest.mark.full
 def test_what_was_reached_is_logged_by_a_logger_without_hyper_parameters(home: Path) -> None:
     main(["fit", "--config", "gcn.yaml", "--config", "estimator.yaml", "--runs_dir", "runs", *LOGGERS["csv"]])
     with open(next((home / "elsewhere").rglob("metrics.csv")), newline="") as file:
@@ -62,12 +63,14 @@ def test_what_was_reached_is_logged_by_a_logger_without_hyper_parameters(home: P
     assert sum(bool(row["val/loss"]) for row in rows) == 2, "the epochs are still there"
 
 
+@pytest.mark.full
 def test_runs_without_a_logger_are_numbered_too(home: Path) -> None:
     for _ in range(2):
         main(["fit", "--config", "estimator.yaml", "--runs_dir", "runs", *LOGGERS["none"]])
     assert sorted(path.name for path in (home / "runs/toy/estimator").iterdir()) == ["version_0", "version_1"]
 
 
+@pytest.mark.full
 def test_a_saved_configuration_starts_a_new_run(home: Path) -> None:
     main(["fit", "--config", "estimator.yaml", "--runs_dir", "runs", "--version", "4"])
     main(["resume", "runs/toy/estimator/version_4", "--trainer.max_epochs", "3"])

@@ -84,6 +84,7 @@ def test_both_stages_and_predictions_in_one_command(folder: Path) -> None:
     assert run_spx(*study, cwd=folder).stdout.count("Done before with the same settings") == 2
 
 
+@pytest.mark.full
 def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +148,7 @@ def test_what_can_not_be_is_told(
     assert message.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_graph_that_changed_is_predicted_as_it_is_now(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     import spx
 

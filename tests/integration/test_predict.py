@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 import spx
@@ -80,7 +81,7 @@ def test_lightning_s_predict_gives_the_same(stages: Stages, home: Path) -> None:
     shutil.rmtree(path.parents[1])
 
 
-@pytest.mark.parametrize("batch_size", [7, 90])
+@every_day("batch_size", [7, 90], 1)
 def test_the_batch_size_changes_nothing(stages: Stages, home: Path, batch_size: int) -> None:
     whole = predict(stages.wide)
     table = predict(stages.wide, "other.parquet", "--batch_size", batch_size)
@@ -102,7 +103,7 @@ def test_names_of_the_user(stages: Stages, home: Path, named: NodeDataset) -> No
 
 
 @pytest.mark.parametrize("stage", ["estimator", "wide"])
-@pytest.mark.parametrize("ending", ["csv", "npz"])
+@every_day("ending", ["csv", "npz"], 1)
 def test_other_formats_and_stage_1(stages: Stages, home: Path, stage: str, ending: str) -> None:
     folder = getattr(stages, stage)
     table = predict(folder)
@@ -115,7 +116,7 @@ def test_other_formats_and_stage_1(stages: Stages, home: Path, stage: str, endin
     assert any("spread" in name for name in table.columns) == (stage == "wide")
 
 
-@pytest.mark.parametrize("file", ["x.npy", "x.npz"])
+@every_day("file", ["x.npy", "x.npz"], 1)
 def test_new_features(stages: Stages, home: Path, file: str) -> None:
     x = torch.randn(90, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).numpy()
     np.save("x.npy", x)
@@ -208,6 +209,7 @@ def test_an_exported_network_gives_the_same_logits(
         assert config.made_from["metric"] == "accuracy"
 
 
+@pytest.mark.full
 def test_the_gcn_predicts_and_is_exported(home: Path, toy: NodeDataset) -> None:
     main(["fit", "--config", "estimator.yaml", "--config", "gcn.yaml", "--runs_dir", "runs"])
     folder = home / "runs" / "toy" / "gcn" / "version_0"
@@ -218,6 +220,7 @@ def test_the_gcn_predicts_and_is_exported(home: Path, toy: NodeDataset) -> None:
     torch.testing.assert_close(logits.softmax(-1), probabilities(table), rtol=0, atol=1e-6)
 
 
+@pytest.mark.full
 def test_what_the_page_shows_runs(stages: Stages, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGE.replace("lightning_logs/minesweeper-sim/wide/version_0", str(stages.wide))
     commands = re.findall(r"^    spx ((?:predict|explain|export) (?!.*accounts).*)$", page, flags=re.MULTILINE)

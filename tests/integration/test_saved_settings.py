@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from daily import every_day
 
 from spx.__main__ import main
 from spx.saved_settings import check_saved
@@ -22,7 +23,7 @@ LISTED = [
 ]
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("files", "more"),
     [
         (["estimator"], []),
@@ -31,6 +32,7 @@ LISTED = [
         (["estimator", "exphormer"], []),
         (["wide", "uniform"], LISTED),
     ],
+    [(["wide", "uniform"], LISTED)],
     ids=["estimator", "uniform", "gcn", "exphormer", "callbacks"],
 )
 def test_what_a_run_wrote_down_is_resumed(home: Path, files: list[str], more: list[str]) -> None:

@@ -47,6 +47,7 @@ def test_fits_that_start_together_all_end(tmp_path: Path) -> None:
     assert sorted(record["seed"] for record in records) == [0, 1, 2]
 
 
+@pytest.mark.full
 def test_a_longer_stage_1_leaves_a_finished_stage_2_as_it_was(home: Path) -> None:
     arguments = ["--runs_dir", "runs"]
     main(["fit", "--config", "estimator.yaml", *arguments])

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 from spx.kernels.formula import Rows, Scoring
@@ -161,7 +162,7 @@ OTHER_SHAPES = [(1, 4, 1.0, "few rows"), (3, 5, 0.3, "few rows"), (2, 1, 1.0, "m
         *(pytest.param(*case, marks=pytest.mark.full) for case in OTHER_SHAPES),
     ],
 )
-@pytest.mark.parametrize("layout", LAYOUTS)
+@every_day("layout", LAYOUTS, ("ragged",))
 def test_outputs_and_gradients(
     interpreted: Run, layout: str, heads: int, width: int, temperature: float, tiling: str
 ) -> None:
@@ -181,7 +182,7 @@ def test_the_tilings_differ() -> None:
         assert one["num_warps"] in (4, 8, 16)
 
 
-@pytest.mark.parametrize("tiling", TILINGS)
+@every_day("tiling", TILINGS, ("few rows",))
 def test_scores_beyond_the_clamp(interpreted: Run, tiling: str) -> None:
     leaves, rows = inputs(len(LAYOUTS["ragged"]), 2, 4, spread=SPREAD), rows_of(LAYOUTS["ragged"])
     scaled = scores(leaves, rows, 1.0)
@@ -241,6 +242,7 @@ def empty_rows_are_zero() -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
+@pytest.mark.full
 def test_empty_rows_are_zero(interpreted: Run) -> None:
     interpreted(empty_rows_are_zero)
 
@@ -262,7 +264,7 @@ def test_a_nan_is_not_clamped_away(interpreted: Run) -> None:
     interpreted(nan_stays_in_its_rows)
 
 
-@pytest.mark.parametrize("layout", ["K=10", "ragged"])
+@every_day("layout", ("K=10", "ragged"), ("K=10",))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.full)])
 def test_half_precision_inputs(interpreted: Run, dtype: torch.dtype, layout: str) -> None:
     """The oracle takes the same rounded values, so `out` is as exact as in float32."""
@@ -312,6 +314,7 @@ def strides_make_no_difference() -> None:
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.full
 def test_strided_inputs(interpreted: Run) -> None:
     interpreted(strides_make_no_difference)
 
@@ -341,7 +344,7 @@ def compile_for_cuda(name: str, capability: int, kind: str, heads: int, width: i
 
 @pytest.mark.parametrize("kind", ["fp32", pytest.param("bf16", marks=pytest.mark.full)])
 @pytest.mark.parametrize("capability", [80, pytest.param(90, marks=pytest.mark.full)])
-@pytest.mark.parametrize("name", KERNELS)
+@every_day("name", KERNELS, ("_weights_kernel",))
 def test_compiles_for_cuda(compiling: Run, name: str, capability: int, kind: str) -> None:
     try:
         made = compiling(compile_for_cuda, name, capability, kind, 2, 12)

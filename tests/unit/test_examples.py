@@ -3,7 +3,7 @@
 import doctest
 import importlib
 
-import pytest
+from daily import every_day
 
 EXAMPLES = {
     "spx.graph.csr": 1,
@@ -23,7 +23,7 @@ EXAMPLES = {
 """Modules, and how many of their functions and classes have one at least."""
 
 
-@pytest.mark.parametrize("module", list(EXAMPLES))
+@every_day("module", EXAMPLES, EXAMPLES.keys() - {"spx.fitting"})  # both stages as a user fits them
 def test_examples_give_what_they_say(module: str) -> None:
     found = [test for test in doctest.DocTestFinder().find(importlib.import_module(module)) if test.examples]
     assert len(found) >= EXAMPLES[module]

@@ -132,6 +132,7 @@ def test_the_walk_sees_an_indirect_import() -> None:
     assert any("lightning" in name for names in reached.values() for name in names)
 
 
+@pytest.mark.full
 def test_importing_the_pure_rooms_loads_no_lightning() -> None:
     modules = [module_name(path) for room in PURE for path in files_of(room)]
     assert "spx.graph.csr" in modules

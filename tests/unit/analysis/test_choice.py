@@ -128,10 +128,10 @@ def test_expected_error_equals_the_mean_over_draws(augmented: AttentionGraph, vi
     terms = (view.weights[:, :, None] * values / proposal[:, None, None]).detach().flatten(1).double()
     torch.manual_seed(1)
     errors = []
+    upper = proposal.double().cumsum(0)
+    ends = torch.cat((torch.zeros(1).double(), upper))[augmented.indptr]
     for _ in range(4000):
         u = torch.rand(40, 5, dtype=torch.float64)
-        upper = proposal.double().cumsum(0)
-        ends = torch.cat((torch.zeros(1).double(), upper))[augmented.indptr]
         place = torch.searchsorted(upper, ends[:-1, None] + u * ends.diff()[:, None]).clamp(max=upper.numel() - 1)
         out = terms[place].mean(1)
         errors.append((out - view.out).square().sum())

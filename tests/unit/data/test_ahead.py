@@ -45,7 +45,11 @@ def fit(data: ResampledGraphData, epochs: int, folder: Path, *callbacks: L.Callb
     [
         ({}, [(0, "MainThread"), (-1, "MainThread"), (1, "draw"), (2, "draw"), (3, "draw")]),
         ({"resample_every": 2}, [(0, "MainThread"), (-1, "MainThread"), (1, "draw")]),
-        ({"num_workers": 1, "batch_size": 20}, [(number, "MainThread") for number in (0, -1, 1, 2, 3)]),
+        pytest.param(
+            {"num_workers": 1, "batch_size": 20},
+            [(number, "MainThread") for number in (0, -1, 1, 2, 3)],
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_each_draw_is_made_once_and_all_but_the_first_ahead(

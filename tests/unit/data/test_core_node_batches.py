@@ -113,6 +113,7 @@ def test_workers_change_neither_the_batches_nor_their_order(make: Make) -> None:
     assert same(list(none.val_dataloader()), list(two.val_dataloader()))
 
 
+@pytest.mark.full
 def test_workers_change_neither_the_trained_weights_nor_the_metrics(make: Make, tmp_path: Path) -> None:
     results = []
     for num_workers in (0, 2):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from daily import every_day
 
 from benchmarks.common import generated_dataset
 from spx.data import ResampledGraphData, graph_data
@@ -38,8 +39,8 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spx.data.resampled.lazy_layers", lambda rows, degrees, *_: [False] * len(degrees))
 
 
-@pytest.mark.parametrize("part", ["train", "val", "test", "predict"])
-@pytest.mark.parametrize("settings", [{}, {"sampler": "top"}, {"eval_samples": 3}, {"graph_first": True}])
+@every_day("part", ["train", "val", "test", "predict"], 2)
+@every_day("settings", [{}, {"sampler": "top"}, {"eval_samples": 3}, {"graph_first": True}], 2)
 def test_lazy_and_whole_draws_give_the_same_batches(
     make: Callable[..., ResampledGraphData], monkeypatch: pytest.MonkeyPatch, part: str, settings: dict
 ) -> None:

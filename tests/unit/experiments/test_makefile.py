@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from daily import every_day
 
 from spx.datasets import DATASETS
 from spx.experiments.plan import overlay_names
@@ -160,8 +161,11 @@ def options(words: list[str]) -> dict[str, str]:
     return dict(itertools.pairwise(words)) | dict(pairs)
 
 
-@pytest.mark.parametrize("from_environment", [False, True])
-@pytest.mark.parametrize("value", AWKWARD)
+@every_day(
+    ("value", "from_environment"),
+    itertools.product(AWKWARD, (False, True)),
+    {*itertools.product(("$(shell touch ran)", "a'b"), (False, True)), ("a\nb", False), ("*", True)},
+)
 def test_what_is_given_is_taken_as_it_is(told, value: str, from_environment: bool) -> None:
     names = ("DATASET", "DATA_DIR", "RUNS_DIR", "EXTRA", "EXTRA_ESTIMATOR", "EXTRA_WIDE")
     given = dict.fromkeys(names, value)
@@ -178,8 +182,8 @@ def test_what_is_given_is_taken_as_it_is(told, value: str, from_environment: boo
     assert told("actor", f"DATA_DIR={value}")[0][:2] == ["study", "actor"]
 
 
-@pytest.mark.parametrize("name", ["SEEDS", "SPLITS", "PROTOCOL", "CONFIG", "OVERLAY", "REUSE", "SMALL"])
-@pytest.mark.parametrize("value", [value for value in AWKWARD if value not in ("a\nb", "a ")])
+@every_day("name", ("SEEDS", "SPLITS", "PROTOCOL", "CONFIG", "OVERLAY", "REUSE", "SMALL"), ("SEEDS", "CONFIG", "REUSE"))
+@every_day("value", [value for value in AWKWARD if value not in ("a\nb", "a ")], AWKWARD[2:8])
 def test_what_stands_in_a_recipe_is_words_alone(told, name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is '.*': give words of letters"):
         told("actor", f"{name}={value}")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from daily import every_day
 
 from spx.explanation import removal
 from spx.explanation.passes import blocks_of, encoded, look
@@ -24,7 +25,7 @@ def edges_of(layers: list[AttentionGraph], targets: torch.Tensor) -> Removals:
     return Removals(*torch.tensor(sorted(found)).T)
 
 
-@pytest.mark.parametrize("settings", [{}, {"layer": "concat"}, {"layer": "residual"}, {"norm": "none"}])
+@every_day("settings", [{}, {"layer": "concat"}, {"layer": "residual"}, {"norm": "none"}], 2)
 @pytest.mark.parametrize("whole", [False, True], ids=["sampled", "all edges"])
 @torch.no_grad()
 def test_a_removal_is_the_pass_with_the_edge_taken_out(

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from daily import every_day
 
 from spx.graph.csr import AttentionGraph, EdgeType, augment
 from spx.graph.expander import build_expander
@@ -53,12 +54,9 @@ def graph_edges_come_first(graph: AttentionGraph, table: NeighborTable, k: int, 
     assert is_graph[drawn].sum(1).equal(expected)
 
 
-ENDS = [EXTREMES[0], *(pytest.param(weight, marks=pytest.mark.full) for weight in EXTREMES[1:-1]), EXTREMES[-1]]
-
-
 @pytest.mark.usefixtures("either")
-@pytest.mark.parametrize("of_graph", ENDS)
-@pytest.mark.parametrize("of_others", ENDS)
+@every_day("of_graph", EXTREMES, EXTREMES[:1])
+@every_day("of_others", EXTREMES, (EXTREMES[0], EXTREMES[-1]))
 def test_graph_edges_first_is_exact_at_the_ends_of_all_weights(of_graph: float, of_others: float) -> None:
     graph = extreme_graph()
     weights = torch.where(graph.edge_type == EdgeType.GRAPH, of_graph, of_others)
@@ -94,7 +92,7 @@ def test_both_draws_of_graph_edges_first_are_one(sampler: SamplerName, k: int, m
 
 
 @pytest.mark.usefixtures("either")
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@every_day("sampler", SAMPLERS, 1)
 def test_graph_edges_first_draws_among_them_as_from_them_alone(sampler: SamplerName) -> None:
     """Of rows of graph edges alone, or of none, nothing changes: not a bit of any draw."""
     for edge_type in EdgeType:

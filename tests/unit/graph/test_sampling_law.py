@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 import pytest
 import scipy.stats
 import torch
+from daily import every_day
 from torch import Tensor
 
 from spx.graph.csr import AttentionGraph, augment
@@ -147,7 +148,7 @@ def test_rows_are_drawn_independently_of_each_other() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["attention", "uniform"])
-@pytest.mark.parametrize("neighbour_degree", [3, 4, 7])
+@every_day("neighbour_degree", [3, 4, 7], 1)
 def test_spare_slots_of_a_short_row_are_drawn_with_replacement(sampler: str, neighbour_degree: int) -> None:
     """Rows of 3 edges for 6 slots, by turns with rows of another degree: what is left after one of each edge."""
     weights, other = [0.7, 0.05, 0.25], [1.0 + i for i in range(neighbour_degree)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from daily import every_day
 from rich.console import Console
 
 from spx.data import AugmentedGraphData
@@ -66,6 +67,7 @@ def test_arguments_that_no_data_have_are_refused(words: list[str], message: str,
         read_graph(write_tables(tmp_path), "data", words)
 
 
+@pytest.mark.full
 def test_the_facts_of_a_graph_that_is_large_need_no_lightning(tmp_path: Path) -> None:
     path = write_tables(tmp_path)
     code = (
@@ -90,7 +92,7 @@ def test_another_metric_is_suggested_where_one_class_has_most_nodes(
     assert "The largest class has" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@every_day("terminal", [True, False], 1)
 def test_phases_show_when_they_take_long(terminal: bool) -> None:
     def shown(patience: float) -> str:
         stream = io.StringIO()

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from daily import every_day
 
 from spx.data import AugmentedGraphData
 from spx.errors import ConfigError
@@ -43,7 +44,7 @@ def without(run: TrainedRun, draws: int, node: int, source: int, edge: str) -> t
     return (stacked.sigmoid() if run.model.task == "multilabel" else stacked.softmax(-1)).mean(0)
 
 
-@pytest.mark.parametrize("dataset", ["toy", "toy-binary", "toy-labels"])
+@every_day("dataset", ["toy", "toy-binary", "toy-labels"], 1)
 def test_a_removal_is_what_the_run_would_predict_without_the_edge(dataset: str, make_run: MakeRun) -> None:
     run = make_run(dataset)
     told, whole = run.explain(NODES, draws=3), run.predict(NODES, draws=3)
@@ -116,7 +117,7 @@ def test_batches_change_nothing_and_the_most_of_each_are_kept(make_run: MakeRun)
         assert every.of(node).neighbors.height == every.of(node).predictions["num_neighbors"].item()
 
 
-@pytest.mark.parametrize("kind", ["exphormer", "estimator", "graph norm", "top"])
+@every_day("kind", ["exphormer", "estimator", "graph norm", "top"], 2)
 def test_runs_on_the_whole_graph_and_without_chance_are_explained_too(
     kind: str, make_run: MakeRun, whole: AugmentedGraphData, tmp_path, write_scores: Callable
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from daily import every_day
 
 import spx
 from spx.errors import SpxError
@@ -16,6 +17,7 @@ from spx.inference.command import export_main, predict_main
 PAYLOAD = "payload_of_a_run"
 NESTED = {"class_path": f"{PAYLOAD}.Thing", "init_args": {"path": "executed"}}
 VALUES = {"class": NESTED, "path": f"{PAYLOAD}.Thing", "list": [NESTED], "text": f"{{class_path: {PAYLOAD}.Thing}}"}
+EACH_VALUE = every_day("value", VALUES.values(), (NESTED, [NESTED]), VALUES)
 ARGUMENTS = (
     *(
         "dataset",
@@ -64,8 +66,8 @@ def open_doors(run: Path) -> None:
         assert not Path("executed").exists()
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@every_day("name", ARGUMENTS, ("dataset", "k", "scores"))
+@EACH_VALUE
 def test_in_the_arguments_of_the_data(run_folder: Path, name: str, value: Any) -> None:
     config = yaml.safe_load((run_folder / "config.yaml").read_text())
     config["data"]["init_args"] = {**config["data"]["init_args"], name: value}
@@ -73,7 +75,7 @@ def test_in_the_arguments_of_the_data(run_folder: Path, name: str, value: Any) -
     open_doors(run_folder)
 
 
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@EACH_VALUE
 def test_in_what_a_finished_run_has_no_use_for(run_folder: Path, value: Any) -> None:
     config = yaml.safe_load((run_folder / "config.yaml").read_text())
     config |= {"trainer": {"callbacks": value, "logger": value, "strategy": value}, "handover": {"path": value}}
@@ -83,10 +85,12 @@ def test_in_what_a_finished_run_has_no_use_for(run_folder: Path, value: Any) -> 
     assert spx.load(run_folder).predict(draws=1).nodes.numel() == 90
 
 
-@pytest.mark.parametrize(
-    "name", ["width", "norm", "dropout", "lr", "metric", "_instantiator", "_class_path", "another"]
+@every_day(
+    "name",
+    ("width", "norm", "dropout", "lr", "metric", "_instantiator", "_class_path", "another"),
+    ("norm", "_instantiator"),
 )
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@EACH_VALUE
 def test_in_the_hyper_parameters_of_a_checkpoint(run_folder: Path, name: str, value: Any) -> None:
     path = run_folder / "checkpoints" / "best.ckpt"
     content = torch.load(path, weights_only=True)

@@ -41,6 +41,7 @@ def test_mean_and_spread_are_those_of_the_evaluation_s_draws(dataset: str, draws
     assert predictions.task == run.data.task
 
 
+@pytest.mark.full
 def test_batches_don_t_change_what_is_predicted_and_nothing_is_drawn_anew(make_run: MakeRun) -> None:
     run = make_run()
     whole = run.predict(draws=3)
@@ -183,6 +184,7 @@ def test_another_graph_needs_the_run_s_files(make_run: MakeRun, toy: NodeDataset
         make_run().predict(Data(x=toy.x, edge_index=toy.edge_index[:, 1:]))
 
 
+@pytest.mark.full
 def test_sparse_features_are_predicted_as_dense_ones(make_run: MakeRun, toy: NodeDataset) -> None:
     """Of the run, and given anew in whatever form."""
     x = toy.x * (toy.x > 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from daily import every_day
 
 import spx
 from spx.data import AugmentedGraphData, GraphData, ResampledGraphData
@@ -119,7 +120,7 @@ def test_data_that_changed_since(folder: Path, toy: NodeDataset, monkeypatch: py
         spx.load(folder)
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("change", "words"),
     [
         ({"spx": None}, "doesn't say what it was trained on"),
@@ -132,6 +133,7 @@ def test_data_that_changed_since(folder: Path, toy: NodeDataset, monkeypatch: py
         ({"datamodule_hyper_parameters": {1: 2}}, "settings that ResampledGraphData"),
         ({"datamodule_hyper_parameters": {"dataset": "toy", "k": "x"}}, "settings that ResampledGraphData"),
     ],
+    3,
 )
 def test_checkpoints_that_describe_no_run(change: dict, words: str, folder: Path) -> None:
     (path,) = folder.glob("checkpoints/*.ckpt")

@@ -124,6 +124,7 @@ def test_ten_thousand_gradients_sum_to_ten_thousand(module, dtype: torch.dtype) 
     assert torch.equal(grad_value, torch.full((1, 2, 4), 10_000.0).to(dtype))
 
 
+@pytest.mark.full
 def test_the_operators_keep_the_rules_of_torch() -> None:
     *states, rows, scoring = inputs(20, 25)
     arguments = *states, *rows, *scoring

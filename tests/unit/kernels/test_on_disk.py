@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from daily import every_day
 
 import spx
 from spx.kernels import compiled_rows
@@ -133,7 +134,7 @@ def test_kernels_of_two_closures_share_no_file(compiled: Callable, tmp_path: Pat
     assert len(list(tmp_path.rglob("*.nbi"))) == len(list(tmp_path.rglob("*.nbc"))) == 2
 
 
-@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@every_day("ending", ["nbi", "nbc"], 1)
 @pytest.mark.parametrize("content", [b"", b"damaged"])
 def test_a_damaged_file_is_made_anew(compiled: Callable, tmp_path: Path, ending: str, content: bytes) -> None:
     assert hits(compiled(2)) == 0

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 from spx.graph.csr import AttentionGraph, augment
@@ -48,7 +49,7 @@ def test_the_compiled_draw_is_the_plain_one(kind: str, k: int) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("k", [1, 3, 10, 400])
+@every_day("k", [1, 3, 10, 400], 2)
 @pytest.mark.parametrize("first_type", [None, 0])
 def test_factors_are_those_of_weights_multiplied_before(kind: str, k: int, first_type: int | None) -> None:
     graph = graph_of()
@@ -71,7 +72,7 @@ ROWS = torch.tensor([299, 5, 7, 7, 0, 280, 123])
 @KINDS
 @pytest.mark.parametrize("k", [1, 3, 10, 400])
 @pytest.mark.parametrize("first_type", [None, 0])
-@pytest.mark.parametrize("rows", [ROWS, torch.arange(300), torch.empty(0, dtype=torch.int64)], ids=["7", "all", "none"])
+@every_day("rows", [ROWS, torch.arange(300), torch.empty(0, dtype=torch.int64)], 1, ids=["7", "all", "none"])
 def test_some_rows_are_those_of_the_whole_table(kind: str, k: int, first_type: int | None, rows: Tensor) -> None:
     graph = graph_of()
     weights = weights_of(kind, graph.num_edges)

@@ -52,11 +52,10 @@ def inputs(neighborhood: Neighborhood, num_nodes: int) -> tuple:
     return x, neighborhood, torch.linspace(-1, 1, 3 * WIDTH).view(3, WIDTH), torch.tensor(0.5)
 
 
-@pytest.mark.parametrize("need_weights", [False, pytest.param(True, marks=pytest.mark.full)])
-@pytest.mark.parametrize("training", [True, pytest.param(False, marks=pytest.mark.full)])
-@pytest.mark.parametrize(
-    "stage", ["wide", *(pytest.param(name, marks=pytest.mark.full) for name in LAYERS if name != "wide")]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("stage", LAYERS)
 def test_a_layer_is_one_graph_for_all_sizes(stage: str, training: bool, need_weights: bool) -> None:
     torch.manual_seed(0)
     make, neighborhood_of = LAYERS[stage]

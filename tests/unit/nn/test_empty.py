@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 from benchmarks.plain_attention import plain_attend
@@ -33,9 +34,9 @@ def assert_nothing(network: torch.nn.Module, out: Tensor) -> None:
 
 
 @LAYOUTS
-@pytest.mark.parametrize("training", [True, False])
+@every_day("training", [True, False], 1)
 @pytest.mark.parametrize("layer", ["transformer", "concat", "residual"])
-@pytest.mark.parametrize("norm", ["batch", "graph", "layer", "none"])
+@every_day("norm", ["batch", "graph", "layer", "none"], 2)
 def test_networks_of_every_kind(norm: str, layer: str, training: bool, layout: str) -> None:
     settings = {"num_heads": 2, "num_post_layers": 2, "dropout": 0.3, "drop_features": True, "normalize_values": True}
     network = GraphTransformer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from daily import every_day
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -163,7 +164,7 @@ def test_exporting_again_replaces(folder: Path) -> None:
     assert type(load_network(folder)) is BaselineNetwork
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("changes", "words"),
     [
         ({"network": "os.system"}, "the network is 'os.system', none of GraphTransformer, BaselineNetwork, GCN"),
@@ -197,6 +198,7 @@ def test_exporting_again_replaces(folder: Path) -> None:
         ({"format_version": None}, "has format version None"),
         ({"more": 1}, "it holds network, arguments"),
     ],
+    12,
 )
 def test_a_tampered_configuration(changes: dict, words: str, tampered: Callable[..., Path]) -> None:
     with pytest.raises(ArtifactError, match=rf"model\.(json|safetensors).*{words}.*Export the run again"):

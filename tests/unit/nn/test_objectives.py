@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from daily import every_day
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -105,7 +106,7 @@ def confident(number: int, columns: int) -> tuple[Tensor, Tensor]:
     return means + 3 * torch.randn(number, *yes.shape, generator=stream), yes
 
 
-@pytest.mark.parametrize("number", range(1, 65))
+@every_day("number", range(1, 65), 16)
 def test_roc_auc_of_averaged_draws_is_exact(number: int) -> None:
     """Of two classes and of labels, in two updates. Against float64 log-odds of the mean probability."""
     odds, yes = confident(number, 3)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from daily import every_day
 
 from spx.analysis.distance import likeness
 from spx.analysis.measures import normalized_entropy
@@ -105,7 +106,7 @@ def test_drawing_them_leaves_the_random_numbers_of_others_alone(groups: list[Gro
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("seeds", [{0}, {0, 1}])
+@every_day("seeds", ({0}, {0, 1}), ({0},))
 def test_claims_of_a_single_seed_or_where_one_is_left_of_a_width(
     groups: list[Group], toy: NodeDataset, labels: Labels, seeds: set[int]
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import polars as pl
 import pytest
+from daily import every_day
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spx.score_study.board import scalars, write_board
@@ -67,7 +68,7 @@ def test_every_picture_is_drawn_in_every_format(drawn: tuple[Path, list[str]]) -
         assert height < 2 * width
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@every_day("name", PICTURES, ("edge_types", "layers_alike"))
 def test_labels_stay_within_the_picture_and_apart(tables: Tables, name: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -109,6 +110,7 @@ def test_pictures_without_data_are_left_out_and_old_ones_removed(
     assert {path.stem for path in tmp_path.iterdir()} == set(names)
 
 
+@pytest.mark.full
 def test_graphs_whose_networks_have_other_numbers_of_layers(tables: Tables) -> None:
     kept = (pl.col("graph") == "graph") | (pl.col("layer") < 3)
     shallow = {

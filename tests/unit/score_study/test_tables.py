@@ -116,6 +116,7 @@ def dirichlet_in_the_mean(graph: AttentionGraph, p: torch.Tensor) -> torch.Tenso
     return (row_sums(graph, p.square()) - 2 / degrees + 2 / (degrees + 1))[degrees > 1].mean()
 
 
+@pytest.mark.full
 def test_tasks_of_several_labels_have_no_classes(groups: list[Group]) -> None:
     tables = score_tables(groups, Labels(None, 4), KS, resistance_nodes=0)
     assert "same_class" not in tables

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
+from daily import every_day
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from spx.errors import ConfigError
@@ -28,6 +29,7 @@ def test_the_last_checkpoint_is_the_last_epochs(wide_run: Run) -> None:
     assert (last["epoch"], last["global_step"]) == (5, 6), "a fit is resumed from it"
 
 
+@pytest.mark.full
 def test_between_its_writes_the_last_checkpoint_rests_but_the_end_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +60,7 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
+@pytest.mark.full
 def test_a_best_checkpoint_waits_in_memory_and_is_what_it_was_when_it_was_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +132,7 @@ class Chosen(L.Callback):
         pl_module.log("chosen", torch.tensor(self.values[trainer.current_epoch]))
 
 
-@pytest.mark.parametrize(("killed_in", "last_epoch", "best_epoch"), [(2, 0, 0), (3, 2, 1), (4, 2, 1)])
+@every_day(("killed_in", "last_epoch", "best_epoch"), [(2, 0, 0), (3, 2, 1), (4, 2, 1)], [(3, 2, 1)])
 def test_a_fit_killed_between_two_writes_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: int, last_epoch: int, best_epoch: int
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_fit_killed_between_two_writes_goes_on_to_the_same_end(
         assert same(one["state_dict"], other["state_dict"])
 
 
+@pytest.mark.full
 def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
     run = train(tmp_path, wide(), augmented(), Peak(1), BestCheckpoint(monitor="chosen", mode="min", keep_last=False))
     assert torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
@@ -187,6 +191,7 @@ def test_checkpoints_and_the_test_take_the_average_of_the_weights(tmp_path: Path
     torch.testing.assert_close(run.model.network.head[0].weight, best["state_dict"][name], rtol=0, atol=0)
 
 
+@pytest.mark.full
 def test_a_resumed_fit_goes_on_with_both_weights_and_average(tmp_path: Path) -> None:
     def fit(name: str, epochs: int, ckpt_path: str | None = None) -> dict[str, torch.Tensor]:
         model = wide(lr=0.05, lr_schedule="constant")
@@ -200,6 +205,7 @@ def test_a_resumed_fit_goes_on_with_both_weights_and_average(tmp_path: Path) -> 
         torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)
 
 
+@pytest.mark.full
 def test_a_fit_ends_some_epochs_after_its_best(tmp_path: Path) -> None:
     run = train(tmp_path, wide(lr=1e-12), resampled(), EarlyEnd(patience=3), epochs=20, test=True)
     assert len(scalars(run.folder)["val/accuracy"]) == 4, "weights that don't move are best at first"

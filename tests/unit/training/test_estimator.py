@@ -34,6 +34,7 @@ def test_a_temperature_that_can_not_be_is_refused(settings: dict) -> None:
         estimator(**settings)
 
 
+@pytest.mark.full
 def test_the_temperature_is_in_the_buffer_and_in_the_best_checkpoint(estimator_run: Run) -> None:
     path = estimator_run.folder / "checkpoints" / "best.ckpt"
     assert float(torch.load(path, weights_only=True)["state_dict"]["network.temperature"]) == 0.25

@@ -75,6 +75,7 @@ def test_the_last_epochs_scores_are_handed_over_where_they_are_asked_for(tmp_pat
     assert header.val_metric == pytest.approx(scalars(run.folder)["val/accuracy"][3])
 
 
+@pytest.mark.full
 def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run) -> None:
     assert not list(wide_run.folder.rglob("*.safetensors"))
     run = train(tmp_path, estimator(), augmented(), fast_dev_run=True)
@@ -83,6 +84,7 @@ def test_only_the_estimators_fit_hands_scores_over(tmp_path: Path, wide_run: Run
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.full
 def test_scores_that_lie_there_are_kept_and_repeated_ones_are_not_doubled(tmp_path: Path) -> None:
     place = tmp_path / "here" / "s.safetensors"
 

@@ -43,6 +43,7 @@ def test_the_attention_is_looked_at_every_few_epochs(tmp_path: Path) -> None:
     assert not [tag for tag in logged if tag.startswith("which_edges/")]
 
 
+@pytest.mark.full
 def test_any_network_with_attention_is_looked_at(wide_run: Run, tmp_path: Path) -> None:
     assert scalars(wide_run.folder)["which_edges/top_2_layer_1"] == pytest.approx([1]), "a sampled graph, k is 2 there"
     batches = train(tmp_path / "batches", wide(), resampled(batch_size=20), epochs=1)
@@ -66,6 +67,7 @@ def test_a_measure_that_no_node_has_is_left_out(tmp_path: Path) -> None:
     assert all(math.isfinite(value) for values in logged.values() for value in values)
 
 
+@pytest.mark.full
 def test_the_look_changes_nothing(tmp_path: Path) -> None:
     states = []
     for every in (0, 1):

@@ -104,6 +104,7 @@ def test_the_score_file_that_was_used_is_recorded(tmp_path: Path, estimator_run:
     assert read(run)["scores"] == path
 
 
+@pytest.mark.full
 def test_a_test_alone_is_recorded_too(tmp_path: Path, wide_run: Run) -> None:
     run = train(tmp_path, wide(), resampled(), name="first", epochs=1)
     (run.folder / RECORD_FILE).unlink()
@@ -167,6 +168,7 @@ def test_peak_memory_is_that_of_this_process() -> None:
     assert peak_rss_mb() >= before
 
 
+@pytest.mark.full
 def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = resampled()
     draw = data.draw
@@ -182,6 +184,7 @@ def test_resampling_is_part_of_an_epochs_seconds(tmp_path: Path, monkeypatch: py
         assert whole > part
 
 
+@pytest.mark.full
 def test_figures_over_a_part_of_the_batches_are_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = resampled(eval_batch_size=10)
     run = train(tmp_path, wide(), data, epochs=1, test=True, limit_val_batches=2, limit_test_batches=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 from spx.data import GraphData, graph_data
@@ -77,7 +78,7 @@ def test_both_forms_have_the_same_losses_and_gradients(kind: str, forms: Forms) 
     assert max(float(part.abs().max()) for part in found[0][0][1:] if part is not None) > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["estimator", "batches", "gcn"])
+@every_day("kind", ("estimator", "batches", "gcn"), ("estimator",))
 def test_both_forms_train_and_test_alike(kind: str, tmp_path: Path, forms: Forms) -> None:
     """In double precision: Adam makes whole steps of what is rounded in another order."""
     curves = []
@@ -92,6 +93,7 @@ def test_both_forms_train_and_test_alike(kind: str, tmp_path: Path, forms: Forms
         assert sparse[tag] == pytest.approx(curve, rel=1e-5)
 
 
+@pytest.mark.full
 def test_sparse_features_train_in_bfloat16(tmp_path: Path, forms: Forms) -> None:
     losses = []
     for form, (model, data) in zip(("dense", "sparse"), forms("dropped"), strict=True):

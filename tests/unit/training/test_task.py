@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 
 from spx.data import GraphData
@@ -16,6 +17,8 @@ from spx.training.metrics import make_metric
 from spx.training.task import learning_rate_factor
 
 from .conftest import augmented, estimator, resampled, scalars, train, wide
+
+SEVERAL = {"metric": "roc_auc", "num_outputs": 4, "task": "multilabel"}
 
 
 def accuracy(probabilities: Tensor, y: Tensor) -> float:
@@ -73,15 +76,16 @@ def test_settings_of_the_optimiser_are_checked(settings: dict) -> None:
         wide(**settings)
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("dataset", "settings"),
     [
         ("toy", {}),
         ("toy-binary", {"metric": "roc_auc", "num_outputs": 2}),
-        ("toy-labels", {"metric": "roc_auc", "num_outputs": 4, "task": "multilabel"}),
+        ("toy-labels", SEVERAL),
     ],
+    [("toy", {}), ("toy-labels", SEVERAL)],
 )
-@pytest.mark.parametrize("eval_samples", [1, 3])
+@every_day("eval_samples", (1, 3), (3,))
 def test_logged_values_are_those_of_the_mean_probabilities(
     dataset: str, settings: dict, eval_samples: int, tmp_path: Path
 ) -> None:
@@ -180,7 +184,7 @@ def fit(model: NodeTask, data: GraphData, folder: Path, ckpt_path: Path | None =
     return folder / f"{trainer.current_epoch}.ckpt"
 
 
-@pytest.mark.parametrize(("make", "data"), [(estimator, augmented), (wide, resampled)])
+@every_day(("make", "data"), [(estimator, augmented), (wide, resampled)], 1)
 def test_a_fit_that_goes_on_in_the_same_process_equals_one_in_a_piece(
     make: Callable[..., NodeTask], data: Callable[..., GraphData], tmp_path: Path
 ) -> None:
@@ -223,6 +227,7 @@ def test_a_checkpoint_of_other_features_is_refused_in_a_line(tmp_path: Path) -> 
         fit(wide(num_features=6), resampled(), tmp_path, path)
 
 
+@pytest.mark.full
 def test_a_fit_that_goes_on_for_longer_takes_the_longer_schedule_at_once(tmp_path: Path) -> None:
     def fit(name: str, epochs: int, ckpt_path: str | None = None) -> list[float]:
         data = resampled(eval_samples=1)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from daily import every_day
 
 from spx.data import graph_data
 from spx.datasets import NodeDataset
@@ -19,6 +20,7 @@ def figures(folder: Path) -> dict[int, float]:
     return {int(at): float(value) for at, value in (line.split(",") for line in lines[1:])}
 
 
+@pytest.mark.full
 def test_each_epoch_s_figure_is_written_also_by_a_trial_that_goes_on(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", wide(), resampled(hide_test=True), Trial(), epochs=4)
     assert list(figures(whole.folder)) == [1, 2, 3, 4]
@@ -28,7 +30,7 @@ def test_each_epoch_s_figure_is_written_also_by_a_trial_that_goes_on(tmp_path: P
     assert list(figures(on.folder)) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("bar", "epochs"), [(2.0, 2), (-1.0, 4)])
+@every_day(("bar", "epochs"), [(2.0, 2), (-1.0, 4)], 1)
 def test_a_trial_behind_the_bar_ends(bar: float, epochs: int, tmp_path: Path) -> None:
     run = train(tmp_path, wide(), resampled(hide_test=True), Trial(bars={2: bar}), epochs=4)
     assert max(figures(run.folder)) == run.trainer.current_epoch == epochs
@@ -45,7 +47,7 @@ def test_bounds_that_no_trial_has_are_refused(settings: dict) -> None:
         Trial(**settings)
 
 
-@pytest.mark.parametrize("name", ["toy", "toy-labels"])
+@every_day("name", ("toy", "toy-labels"), ("toy",))
 def test_a_trial_is_the_same_whatever_the_labels_of_the_test_nodes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_toy
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_choice_is_a_configuration_of_the_dataset(tuned: Path, capsys) -> No
     assert [stage.name for stage in plan.stages] == ["estimator", "tuned"]
 
 
+@pytest.mark.full
 def test_what_it_leaves(tuned: Path) -> None:
     folder = Path("lightning_logs/cora/tune-wide-search")
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
@@ -85,6 +86,7 @@ def test_what_it_leaves(tuned: Path) -> None:
     )
 
 
+@pytest.mark.full
 def test_the_best_few_are_validated_again_over_seeds(checkout: Path, capsys) -> None:
     tune(Tuning("cora", minutes=5, trials=6, side_by_side=2, seed=4))
     lines = capsys.readouterr().out
@@ -94,6 +96,7 @@ def test_the_best_few_are_validated_again_over_seeds(checkout: Path, capsys) -> 
     assert re.search(r"best \d+\.\d\d% \(trial \d+\), \d", lines)
 
 
+@pytest.mark.full
 def test_a_lucky_seed_does_not_decide(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the search falls back with other seeds."""
     run = Noted.run
@@ -109,6 +112,7 @@ def test_a_lucky_seed_does_not_decide(checkout: Path, monkeypatch: pytest.Monkey
     assert yaml.safe_load(path.read_text())["model"]["init_args"]["layer"] == "residual"
 
 
+@pytest.mark.full
 def test_an_own_graph_s_choice_lies_with_its_runs(checkout: Path) -> None:
     (checkout / "graph.npz").write_bytes(b"")
     path = tune(Tuning("graph.npz", minutes=5, trials=4, side_by_side=2))
@@ -161,6 +165,7 @@ def test_too_short_a_time_is_said(checkout: Path) -> None:
         tune(Tuning("cora", minutes=1e-9))
 
 
+@pytest.mark.full
 def test_ctrl_c_keeps_what_ended(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     run = Noted.run
 

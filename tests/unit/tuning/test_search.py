@@ -58,6 +58,7 @@ def test_it_begins_with_the_recipe_and_finds_better(made_up: MadeUpTrials, tmp_p
     assert not found.study.trials[0].user_attrs.get("problem")
 
 
+@pytest.mark.full
 def test_the_same_seed_proposes_the_same_also_in_pieces(study, tmp_path: Path) -> None:
     runs = []
     for name, pieces in (("whole", [12]), ("pieces", [4, 6, 12])):
@@ -102,6 +103,7 @@ def test_a_round_that_was_killed_is_run_again(study, tmp_path: Path) -> None:
     assert [each.value for each in again.study.trials] == [each.value for each in wanted.study.trials]
 
 
+@pytest.mark.full
 def test_trials_that_are_behind_at_equal_epochs_end(made_up: MadeUpTrials, tmp_path: Path) -> None:
     found = search(made_up, tmp_path)
     found.run(1, 24, forever, lambda *_: None)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from daily import every_day
 
 from spx.configurations import TUNE
 from spx.errors import ConfigError
@@ -28,7 +29,7 @@ def test_the_defaults_are_the_code_s_own(kind: str) -> None:
             assert each.default == defaults[section][name], each.name
 
 
-@pytest.mark.parametrize("dataset", ["cora", "photo", "minesweeper", "actor"])
+@every_day("dataset", ["cora", "photo", "minesweeper", "actor"], 2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_trials_are_the_recipes(kind: str, dataset: str) -> None:
     """Values of a recipe make its own settings again, but for epochs and an early end."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from spx.datasets.own.dialect import sniff
 from spx.datasets.own.table_file import open_table
@@ -196,7 +197,7 @@ def parts(folder: Path, stem: str, ending: str, key: str | None = None) -> None:
                 part.write_parquet(place / f"part-{number}.parquet")
 
 
-@pytest.mark.parametrize("ending", [".parquet", "", ".csv"])
+@every_day("ending", [".parquet", "", ".csv"], 1)
 def test_a_table_in_parts(tmp_path: Path, ending: str) -> None:
     path = write_folder(tmp_path)
     wanted = read(path)

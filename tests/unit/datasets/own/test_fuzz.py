@@ -108,7 +108,7 @@ def saved(folder: Path) -> list[Path]:
     return [folder / "graph.pt"]
 
 
-@budget(40, 500)
+@budget(13, 500)
 @pytest.mark.parametrize(
     "make",
     [
@@ -121,17 +121,17 @@ def test_damaged_files(count: int, make: Callable[[Path], list[Path]], tmp_path:
     read_damaged(count, make.__name__, files, str(files[0] if len(files) == 1 else files[0].parent))
 
 
-@budget(60, 2000)
+@budget(20, 2000)
 @pytest.mark.parametrize("make", [*foreign.SINGLE, *foreign.FOLDERS])
 def test_damaged_files_of_other_programs(count: int, make: Callable[[Path], list[Path]], tmp_path: Path) -> None:
     if make is foreign.annotated:
         pytest.importorskip("anndata")
-        count = 12 if count == 60 else count  # each starts a process
+        count = 4 if count == 20 else count  # each starts a process
     files = make(tmp_path / "graph")
     read_damaged(count, make.__name__, files, str(files[0] if make in foreign.SINGLE else tmp_path / "graph"))
 
 
-@budget(40, 500)
+@budget(13, 500)
 @pytest.mark.parametrize("kind", WEIGHTED)
 def test_damaged_weights(count: int, kind: str, tmp_path: Path) -> None:
     path = WEIGHTED[kind](tmp_path)

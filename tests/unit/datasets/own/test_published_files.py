@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from daily import every_day
 from scipy import sparse
 
 from .conftest import read
@@ -71,7 +72,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@every_day("name", FILES, 3)
 def test_counts(name: str) -> None:
     path, (count, undirected) = DATA / name, FILES[name]
     if not path.exists():

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from spx.datasets import NodeDataset, OwnSettings
 from spx.datasets.own import read_own
@@ -36,7 +37,7 @@ def assert_usual(dataset: NodeDataset, features: tuple[str, ...] | None = ("size
     assert torch.equal(dataset.edge_index[:, :NUM_NODES], torch.stack([ends, ends.roll(-1)]))
 
 
-@pytest.mark.parametrize("label", ["Label", "LABEL", "y", "Y", "class", "Target"])
+@every_day("label", ["Label", "LABEL", "y", "Y", "class", "Target"], 2)
 @pytest.mark.parametrize(
     "name", ["Id", "ID", "node", "node_id", "nodeId", "Node ID", ":ID", "vertex", "acc:ID(Person)"]
 )

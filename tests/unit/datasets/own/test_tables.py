@@ -6,6 +6,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from .conftest import read
 from .samples import IDS, NUM_NODES, NUMBERS, cells, columns, ring, to_parquet, write_csv, write_folder
@@ -44,8 +45,8 @@ def test_ids_with_leading_zeros_are_text(tmp_path: Path) -> None:
     assert read(write_folder(tmp_path, id=ids)).node_ids.to_list() == ids
 
 
-@pytest.mark.parametrize("ids", [IDS, NUMBERS])
-@pytest.mark.parametrize("stems", [("nodes",), ("edges",), ("nodes", "edges")])
+@every_day("ids", [IDS, NUMBERS], [IDS])
+@every_day("stems", [("nodes",), ("edges",), ("nodes", "edges")], [("nodes",), ("nodes", "edges")])
 def test_parquet_equals_csv(tmp_path: Path, ids: list[str], stems: tuple[str, ...]) -> None:
     path = write_folder(tmp_path, id=ids, kind=["u", "v", "w"] * 10)
     wanted = read(path)
@@ -58,7 +59,7 @@ def test_parquet_equals_csv(tmp_path: Path, ids: list[str], stems: tuple[str, ..
     assert found.node_ids.equals(wanted.node_ids)
 
 
-@pytest.mark.parametrize("dtype", [polars.Float64, polars.UInt8, polars.String])
+@every_day("dtype", [polars.Float64, polars.UInt8, polars.String], 1)
 def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
     path = write_folder(tmp_path, label=["10", "9", ""] * 10)
     to_parquet(tmp_path, "nodes", label=dtype)
@@ -67,12 +68,13 @@ def test_labels_of_parquet(tmp_path: Path, dtype: polars.DataType) -> None:
     assert dataset.y[:3].tolist() == [1, 0, -1]
 
 
-@pytest.mark.parametrize(
+@every_day(
     ("name", "dtype", "message"),
     [
         ("id", polars.Date, "ids must be integers or text"),
         ("label", polars.Date, "classes must be integers or text"),
     ],
+    1,
 )
 def test_types_of_parquet_that_are_no_ids_or_labels(
     tmp_path: Path, refused: Callable, name: str, dtype: polars.DataType, message: str

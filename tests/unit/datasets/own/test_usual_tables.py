@@ -8,6 +8,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from daily import every_day
 
 from spx.datasets import OwnSettings, data_fingerprint
 from spx.datasets.own import read_own
@@ -43,6 +44,7 @@ def test_the_word_na_is_no_class(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert kept.class_names == ("NA", "n/a", "x", "y")
 
 
+@pytest.mark.full
 def test_missing_words_are_the_same_in_csv_and_parquet(tmp_path: Path) -> None:
     gaps = {
         "label": [" red ", "red", "None", "blue", "blue", "-"] * 5,
@@ -123,7 +125,7 @@ def test_splits_that_can_not_be_used(tmp_path: Path, refused: Callable, columns:
     refused(write_folder(tmp_path, **{name: cells(rest=word) for name, word in columns.items()}), message)
 
 
-@pytest.mark.parametrize("numbers", [("0", "1", "2"), ("0.0", "1.0", "2.0")])
+@every_day("numbers", [("0", "1", "2"), ("0.0", "1.0", "2.0")], 1)
 def test_numbers_as_a_split(tmp_path: Path, caplog: pytest.LogCaptureFixture, numbers: tuple[str, ...]) -> None:
     with caplog.at_level(logging.WARNING):
         dataset = read(write_folder(tmp_path, split=[*numbers] * 10))

@@ -8,6 +8,7 @@ import numpy as np
 import polars
 import pytest
 import torch
+from daily import every_day
 from scipy import io, sparse
 from torch_geometric.data import Data
 
@@ -150,7 +151,7 @@ def test_the_weights_of_a_data_of_pyg(tmp_path: Path) -> None:
     assert weighted(read(str(tmp_path / "graph.pt"), edge_weight="edge_attr")) == pytest.approx(WANTED)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@every_day("ending", ["csv", "parquet"], 1)
 def test_a_column_of_the_table(tmp_path: Path, ending: str) -> None:
     path = table(tmp_path, name="Amount")
     if ending == "parquet":
@@ -243,9 +244,7 @@ def test_cells_that_are_no_weights(tmp_path: Path, refused: Callable, cell: str,
     assert "leave" in message or "multiply" in message or "write a point" in message
 
 
-@pytest.mark.parametrize(
-    ("value", "words"), [(-1.0, "is -1"), (float("nan"), "has no weight"), (float("inf"), "is inf")]
-)
+@every_day(("value", "words"), [(-1.0, "is -1"), (float("nan"), "has no weight"), (float("inf"), "is inf")], 1)
 def test_values_that_are_no_weights(tmp_path: Path, refused: Callable, value: float, words: str) -> None:
     wrong = [*WEIGHTS[:4], value, *WEIGHTS[5:]]
     (tmp_path / "arrays").mkdir()
