@@ -39,6 +39,7 @@ ARGUMENTS = (
         "categorical",
         "expander_seed",
         "runs_dir",
+        "feature_store",
     ),
 )
 
