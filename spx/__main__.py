@@ -55,7 +55,7 @@ def explain(error: Exception) -> tuple[str, int]:
     starved = next((cause for cause in chain if _out_of_memory(cause)), None)
     for cause in chain:
         if isinstance(cause, SpxError) or type(cause).__name__ == "MisconfigurationException":
-            return str(cause), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
+            return _own_words(str(cause)), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
     if missing := next((cause for cause in chain if _lacks_a_package(cause)), None):
         return f"a package is missing: {' '.join(str(missing).split())[:300]}", EXIT_USER_ERROR
     if full is not None:
@@ -78,6 +78,11 @@ def _causes(error: BaseException | None):
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _own_words(text: str) -> str:
+    """The message alone where a loader's worker process raised it: torch puts the traceback there before it."""
+    return text.rpartition("\nspx.errors.")[2].partition(": ")[2].strip() if "\nOriginal Traceback" in text else text
 
 
 def _named_class(chain: list[BaseException]) -> str | None:

@@ -13,6 +13,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.distributed import LocalFeatureStore
 from torch_geometric.testing.feature_store import MyFeatureStore
 
+from spx.__main__ import explain
 from spx.data import ResampledGraphData
 from spx.data.stored_features import FeatureStore, StoredFeatures
 from spx.datasets import NodeDataset
@@ -229,10 +230,16 @@ def test_stores_that_can_t_be_used_are_refused_before_any_work(
     assert "\n" not in str(refused.value)
 
 
-def test_rows_that_change_later_are_refused(toy: NodeDataset, make: Make) -> None:
-    data = make(0, feature_store=Ragged(x=toy.x), batch_size=4)
-    with pytest.raises(DatasetError, match=r"gave torch.float32 .* must be alike"):
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_rows_that_change_later_are_refused(toy: NodeDataset, make: Make, num_workers: int) -> None:
+    data = make(0, feature_store=Ragged(x=toy.x), batch_size=4, num_workers=num_workers)
+    with pytest.raises(DatasetError, match=r"gave torch.float32 .* must be alike") as refused:
         list(data.train_dataloader())
+    message, code = explain(refused.value)
+    assert message.startswith("The feature store (Ragged) gave torch.float32 [")
+    assert message.endswith("must be alike.")
+    assert "\n" not in message
+    assert code == 2
 
 
 def test_all_rows_are_looked_at_where_all_are_needed() -> None:
