@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from benchmarks.common import generated_dataset, resident, settle
 from benchmarks.sampling import loop_over_nodes
 from spx.data import AugmentedGraphData, ResampledGraphData
+from spx.data.batch import one_batch_loader
 from spx.data.graph_data import GraphData
 from spx.datasets import NodeDataset, load_dataset
 from spx.graph.csr import AttentionGraph
@@ -73,10 +74,10 @@ class EdgeIndexData(InMemory, GraphData):
         return to_torch_csr_tensor(normalised.flip(0), weight, size=(num_nodes, num_nodes))
 
     def train_dataloader(self):
-        return self.whole_graph_loader(self.whole_graph_batch((self.edges,), "train"))
+        return one_batch_loader(self.whole_graph_batch((self.edges,), "train"))
 
     def evaluation_loader(self, part: str):
-        return self.whole_graph_loader([self.whole_graph_batch((self.edges,), part)])
+        return one_batch_loader([self.whole_graph_batch((self.edges,), part)])
 
 
 class ConvolutionNetwork(nn.Module):

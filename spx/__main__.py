@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import errno
 import gc
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def explain(error: Exception) -> tuple[str, int]:
     starved = next((cause for cause in chain if _out_of_memory(cause)), None)
     for cause in chain:
         if isinstance(cause, SpxError) or type(cause).__name__ == "MisconfigurationException":
-            return str(cause), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
+            return _own_words(str(cause)), EXIT_USER_ERROR if full is None else EXIT_RESOURCES
     if missing := next((cause for cause in chain if _lacks_a_package(cause)), None):
         return f"a package is missing: {' '.join(str(missing).split())[:300]}", EXIT_USER_ERROR
     if full is not None:
@@ -67,6 +68,8 @@ def explain(error: Exception) -> tuple[str, int]:
     if starved is not None:
         mend = "set a smaller --data.batch_size and --data.eval_batch_size, or a smaller width"
         return f"memory ran out ({_short(starved)}): {mend}", EXIT_RESOURCES
+    if named := _named_class(chain):
+        return f"{named}, which the settings name, can't be made: {_short(chain[-1])}", EXIT_USER_ERROR
     return f"{_short(error)}. This wasn't expected; {DEBUG} shows where it happened", EXIT_FAILURE
 
 
@@ -75,6 +78,18 @@ def _causes(error: BaseException | None):
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _own_words(text: str) -> str:
+    """The message alone where a loader's worker process raised it: torch puts the traceback there before it."""
+    return text.rpartition("\nspx.errors.")[2].partition(": ")[2].strip() if "\nOriginal Traceback" in text else text
+
+
+def _named_class(chain: list[BaseException]) -> str | None:
+    """The innermost class that jsonargparse was making when it failed, if it is one of a user or a library."""
+    texts = [re.findall(r"^Given value: Namespace\(class_path='([^']+)'", str(error), re.M) for error in chain]
+    named = [path for found in texts for path in found]
+    return named[-1] if named and not named[-1].startswith("spx.") else None
 
 
 def _lacks_a_package(error: BaseException) -> bool:

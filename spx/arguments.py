@@ -83,6 +83,7 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
         )
     message = _first_problem(message)
     keys = re.findall(r'Parser key "([^"]+)"', message)
+    place = ".".join(dict.fromkeys(keys))  # whose value the problem is with, as far as the parser says
     value = _given_value(message)
     if nested := re.search(r"NestedArg\(key='([^']+)', val=(?:'([^']*)'|\"([^\"]*)\"|(.*?))\)", message):
         value = next(filter(None, nested.groups()[1:]), "")
@@ -92,13 +93,20 @@ def explain_argument(message: str, options: Iterable[str]) -> str:
     kind = re.findall(r"class_path '([^']+)'", message)
     if found := re.search(r"(?:Option|Key|Group key) '([^']+)' is not (?:accepted|expected)", message):
         before = re.findall(r"class_path '([^']+)'", message[: found.start()])
-        return _unknown(found[1], outer, before[-1] if before else "", options)
+        return _unknown(found[1], place, before[-1] if before else "", options)
     if found := re.search(r"the following arguments are required: (.+)", message):
         if not kind:
             return f"{found[1].split(',')[0]} is needed, and missing; --help says what it is."
         named = _simple(kind[-1])
-        wanted = ", ".join(f"--{outer}.{name.strip()}" for name in found[1].split(","))
-        return f"{named}, which --{outer} names, needs {wanted}."
+        wanted = ", ".join(f"--{place}.{name.strip()}" for name in found[1].split(","))
+        return f"{named}, which --{place} names, needs {wanted}."
+    if len(keys) > 1 and (found := re.search(r"does not correspond to a subclass of (\w+)", message)):
+        return f"{option} is '{value}', which is no {found[1]}; name a class of that kind."
+    missing = re.search(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'", message)
+    if len(keys) > 1 and missing:
+        return f"{option} is '{value}', which can't be imported: {missing[0]}."
+    if "add_function_arguments()" in message:  # a mistake of jsonargparse's
+        return "A function can't take the place of a class that a file names; write it into the file."
     if len(keys) > 1 and "dot import path string" in message:
         return f"{option} is '{value}'; it takes the import path of a class or function, such as package.module.name."
     for words in (r"Expected a dot import path string: (\S+)", r"module '[^']+' has no attribute '([^']+)'"):

@@ -7,7 +7,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spx.data.batch import NodeBatch
+from spx.data.batch import NodeBatch, one_batch_loader
 from spx.data.edge_weights import KeptWeights
 from spx.data.graph_data import GraphData
 from spx.errors import ConfigError
@@ -93,10 +93,10 @@ class AugmentedGraphData(GraphData):
         return [self.augmented_edges]
 
     def train_dataloader(self) -> DataLoader:
-        return self.whole_graph_loader(self.whole_batch("train"))
+        return one_batch_loader(self.whole_batch("train"))
 
     def evaluation_loader(self, part: str) -> DataLoader:
-        return self.whole_graph_loader([self.whole_batch(part)])
+        return one_batch_loader([self.whole_batch(part)])
 
     def whole_batch(self, part: str) -> NodeBatch:
         """The nodes of the graph, or of this rank's rows, of which those of `part` are judged."""

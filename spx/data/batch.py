@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from spx.graph.features import Features
 from spx.nn.functional import Neighborhood
@@ -28,3 +30,8 @@ class NodeBatch(NamedTuple):
 
 Draws = list[NodeBatch]
 """What evaluation gets: the same judged nodes over R resampled graphs, whose predictions are averaged."""
+
+
+def one_batch_loader(item: NodeBatch | Draws) -> DataLoader:
+    """A loader of one batch, which needs no workers."""
+    return DataLoader([item], batch_size=None, generator=torch.Generator())  # the global stream is dropout's

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from spx.data.batch import NodeBatch
 from spx.data.on_device import KeptOnDevice
+from spx.data.stored_features import StoredFeatures, all_rows
 from spx.dataset_names import run_name
-from spx.datasets import NodeDataset, OwnSettings, changed_parts, data_fingerprint, load_dataset
+from spx.datasets import NodeDataset, OwnSettings, data_fingerprint, load_dataset
 from spx.datasets.hidden import hidden_nodes, without_nodes
 from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
@@ -25,6 +26,7 @@ from spx.datasets.types import Task as TaskName
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import EXPANDER_DEGREE, ExpanderKind, build_expander
+from spx.graph.features import Features
 from spx.graph.grown import grown_expander
 from spx.run_folder import recorded_schema
 from spx.signatures import plain_value
@@ -105,7 +107,7 @@ class GraphData(KeptOnDevice):
                 "graph in memory is saved first: torch.save(data, 'graph.pt'), or numpy.savez."
             )
         dataset = os.fspath(dataset)
-        self.save_hyperparameters(logger=False)  # into each checkpoint, those of subclasses too
+        self.save_hyperparameters(logger=False, ignore=["feature_store"])  # into checkpoints, of subclasses too
         for name, value in self.hparams.items():
             self.hparams[name] = plain_value(value)
         if expander_degree < 0:
@@ -186,17 +188,18 @@ class GraphData(KeptOnDevice):
             self._forget()
 
     def _forget(self) -> None:
-        for name in ("dataset", "data_fingerprint"):
+        for name in ("dataset", "data_fingerprint", "_stored"):
             self.__dict__.pop(name, None)
+
+    @property
+    def x(self) -> Features | StoredFeatures:
+        """[N, F] features that batches take their rows of."""
+        return self.dataset.x
 
     @cached_property
     def data_fingerprint(self) -> str:
         """Of the dataset's edges, labels, split and features: the same in both stages, or the hand-over is refused."""
         return data_fingerprint(self.dataset)
-
-    def changes_since(self, fingerprint: str) -> tuple[str, ...]:
-        """Which parts of the data are others than when the fingerprint was taken (`spx.datasets.what_changed`)."""
-        return changed_parts(fingerprint, self.data_fingerprint, self.dataset)
 
     @cached_property
     def graph(self) -> AttentionGraph:
@@ -270,11 +273,7 @@ class GraphData(KeptOnDevice):
     def whole_graph_batch(self, neighborhoods: tuple, part: str) -> NodeBatch:
         """All nodes enter, those of `part` are judged."""
         nodes = self.nodes_of(part)
-        return NodeBatch(self.dataset.x, neighborhoods, nodes, self.dataset.y[nodes], nodes)
-
-    def whole_graph_loader(self, item: NodeBatch | list[NodeBatch]) -> DataLoader:
-        """A loader of one batch, which needs no workers."""
-        return DataLoader([item], batch_size=None, generator=torch.Generator())  # the global stream is dropout's
+        return NodeBatch(all_rows(self.x), neighborhoods, nodes, self.dataset.y[nodes], nodes)
 
     @property
     def num_ranks(self) -> int:

@@ -1,8 +1,8 @@
 """Finding the estimator's score file and making sure that it belongs to the data at hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spx.data.graph_data import GraphData
 from spx.data.unchanged import changes_since
@@ -86,6 +86,25 @@ def scores_of_fingerprint(path: str | Path, fingerprint: str | None) -> Path | N
     if failed is not None:
         raise failed
     return None
+
+
+def scores_of_state(state: Mapping[str, Any]) -> Path:
+    """The score file that a run drew by, wherever it lies in its folder now.
+
+    Args:
+        state: `ResampledGraphData.state_dict` of a checkpoint.
+
+    Raises:
+        ArtifactError: it is gone, or others lie in its place.
+    """
+    recorded, began_in = Path(state.get("scores_path") or "."), Path(state.get("cwd", "."))
+    place = began_in / recorded if (began_in / recorded).is_file() else recorded
+    path = scores_of_fingerprint(place, state["scores_fingerprint"])
+    if path is None:
+        raise ArtifactError(
+            f"The run began with other scores than {recorded} holds now. Bring them back, or start anew."
+        )
+    return path
 
 
 def load_matching_scores(path: str | Path, data: GraphData) -> AttentionScores:

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spx.data.ahead import DrawAhead
-from spx.data.core_nodes import CoreNodeBatches, FixedBatches, Tables, as_is, only_draw
+from spx.data.batch import one_batch_loader
+from spx.data.core_nodes import CoreNodeBatches, Tables, as_is, core_node_loader, only_draw
 from spx.data.edge_weights import KeptWeights
 from spx.data.graph_data import GraphData
-from spx.data.handover import find_scores, load_matching_scores, scores_of_fingerprint
-from spx.errors import ArtifactError, ConfigError
+from spx.data.handover import find_scores, load_matching_scores, scores_of_state
+from spx.data.stored_features import FeatureStore, StoredFeatures, stored_features
+from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
+from spx.graph.features import Features
 from spx.graph.reach import DegreeCounts, count_degrees, lazy_layers
 from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed, sample_neighbors
 from spx.graph.scores import AttentionScores, read_header
@@ -50,6 +52,8 @@ class ResampledGraphData(GraphData):
         eval_samples: R, draws over which validate, test and predict average their predictions; while fitting,
             validation uses the first of them.
         num_workers: processes that build the batches of core nodes.
+        feature_store: a `torch_geometric.data.FeatureStore` whose rows x[nodes] a batch takes in place of the dataset's
+            (docs/scaling.md). No part of the data's fingerprint, nor of checkpoints; stage 1 takes the dataset's.
         **settings: see `GraphData`; `expander_degree`, `expander` and `self_loops` are for the sampler "uniform"
             alone, otherwise the score file brings its graph.
 
@@ -76,6 +80,7 @@ class ResampledGraphData(GraphData):
         eval_batch_size: int | None = None,
         eval_samples: int = 1,
         num_workers: int = 0,
+        feature_store: FeatureStore | None = None,
         **settings,
     ):
         super().__init__(dataset, **settings)
@@ -91,7 +96,7 @@ class ResampledGraphData(GraphData):
         self.graph_first = graph_first
         self.resample_every, self.eval_samples, self.num_workers = resample_every, eval_samples, num_workers
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
-        self.resampling_seconds = 0.0
+        self.feature_store, self.resampling_seconds = feature_store, 0.0
         self._train_draw: tuple[int, Tables] | None = None
         self._ahead, self._edge_weights = DrawAhead(), KeptWeights(row_weights)
         self._whole_tables: dict[tuple[int, int], NeighborTable] = {}
@@ -121,7 +126,9 @@ class ResampledGraphData(GraphData):
     def state_dict(self) -> dict[str, Any]:
         """What the data are, and which scores the run draws by: a resumed fit takes the same, not newer ones."""
         fingerprint = self.scores_fingerprint  # finds them, if need be
-        return {**super().state_dict(), "scores_path": self.scores_path, "scores_fingerprint": fingerprint}
+        scores = {"scores_path": self.scores_path, "scores_fingerprint": fingerprint}
+        store = None if self.feature_store is None else type(self.feature_store).__name__
+        return {**super().state_dict(), **scores, "feature_store": store}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the scores that the checkpoint was trained by, wherever they lie in their folder now; a test of it may
@@ -134,15 +141,18 @@ class ResampledGraphData(GraphData):
         named = self.hparams.get("scores") is not None
         if self.scores is None or wanted in (None, self.scores_fingerprint) or (named and not self._fitting):
             return
-        recorded, began_in = Path(state_dict.get("scores_path") or "."), Path(state_dict.get("cwd", "."))
-        place = began_in / recorded if (began_in / recorded).is_file() else recorded
-        path = scores_of_fingerprint(place, wanted)
-        if path is None:
-            raise ArtifactError(
-                f"The run began with other scores than {recorded} holds now. Bring them back, or start anew."
-            )
+        path = scores_of_state(state_dict)
         self.scores_path, self._choice = str(path), f"Scores: {path}, those that the network was trained by"
         self.__dict__.pop("scores", None)
+
+    @property
+    def x(self) -> Features | StoredFeatures:
+        """[N, F] features that batches take their rows of: the feature store's, if there is one."""
+        return self.dataset.x if self.feature_store is None else self._stored
+
+    @cached_property
+    def _stored(self) -> StoredFeatures:
+        return stored_features(self.feature_store, self.dataset, self.num_workers, self.hidden)
 
     @property
     def edges_per_layer(self) -> list[int]:
@@ -155,11 +165,11 @@ class ResampledGraphData(GraphData):
         return self._sampled_graph.num_edges
 
     def setup(self, stage: str) -> None:
-        """Find and check the scores before any work starts."""
+        """Find and check the scores and the features before any work starts."""
         self._fitting = stage == "fit"
         if self.trainer is not None:
             self._check_against_trainer(stage)
-        _ = self.scores
+        _ = self.scores, self.x
         super().setup(stage)
 
     def _check_against_trainer(self, stage: str) -> None:
@@ -235,7 +245,7 @@ class ResampledGraphData(GraphData):
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         if self.batch_size is None and self.num_ranks == 1:
-            return self.whole_graph_loader(self.whole_graph_batch(self._training_tables(epoch, []), "train"))
+            return one_batch_loader(self.whole_graph_batch(self._training_tables(epoch, []), "train"))
         nodes = self.nodes_of("train")
         seed = draw_seed(self.seed, epoch, layer=-1)
         order = torch.randperm(nodes.numel(), generator=torch.Generator().manual_seed(seed))
@@ -243,7 +253,8 @@ class ResampledGraphData(GraphData):
         if len(batches) > 1 and batches[-1].numel() == 1:  # batch norm can't do one node
             batches = batches[:-1]
         shares = self._shares(batches)
-        return self._core_node_loader(nodes, [self._training_tables(epoch, shares)], shares, only_draw)
+        core = self._core_nodes(nodes, [self._training_tables(epoch, shares)])
+        return core_node_loader(core, shares, only_draw, self.num_workers)
 
     def _training_tables(self, epoch: int, shares: Sequence[list[int]]) -> Tables:
         """The epoch's draw, for which the epoch may have to wait, and a start on the next one."""
@@ -269,11 +280,11 @@ class ResampledGraphData(GraphData):
 
     def evaluation_loader(self, part: str) -> DataLoader:
         if self.eval_batch_size is None and self.num_ranks == 1:
-            return self.whole_graph_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
+            return one_batch_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
         nodes = self.nodes_of(part)
         shares = self._shares(torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel()))
         draws = self.evaluation_draws_for([*map(len, shares)], self._evaluations)
-        return self._core_node_loader(nodes, draws, shares, as_is)
+        return core_node_loader(self._core_nodes(nodes, draws), shares, as_is, self.num_workers)
 
     @property
     def _evaluations(self) -> float:
@@ -285,16 +296,5 @@ class ResampledGraphData(GraphData):
         """This rank's share of each batch; every rank has as many batches, if need be empty ones."""
         return [batch[self.rank :: self.num_ranks].tolist() for batch in batches]
 
-    def _core_node_loader(
-        self, nodes: Tensor, draws: Sequence[Tables], shares: Sequence[list[int]], collate: Callable
-    ) -> DataLoader:
-        for table in draws[0] if self.num_workers else ():
-            table.rows(nodes[:1])  # the kernel is compiled, or loaded, before processes are forked
-        return DataLoader(
-            CoreNodeBatches(nodes, draws, self.dataset.x, self.dataset.y),
-            batch_size=None,
-            sampler=FixedBatches(shares),
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            generator=torch.Generator(),  # the global stream is dropout's
-        )
+    def _core_nodes(self, nodes: Tensor, draws: Sequence[Tables]) -> CoreNodeBatches:
+        return CoreNodeBatches(nodes, draws, self.x, self.dataset.y)

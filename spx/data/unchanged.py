@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from spx.datasets import changed_columns, what_changed
+from spx.datasets import changed_columns, changed_parts, what_changed
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 
@@ -27,7 +27,7 @@ class Changes(NamedTuple):
 def changes_since(state: Mapping[str, Any], data: "GraphData") -> Changes:
     """What changed since the state was taken (`GraphData.state_dict`, or a record with a fingerprint)."""
     fingerprint, dataset = state.get("fingerprint"), data.dataset
-    parts = () if fingerprint is None else data.changes_since(str(fingerprint))
+    parts = () if fingerprint is None else changed_parts(str(fingerprint), data.data_fingerprint, dataset)
     columns = changed_columns(state.get("feature_names"), dataset.feature_names)
     if columns is not None:
         parts = (*(part for part in parts if part not in ("columns", "features", "written")), "columns")
@@ -46,7 +46,8 @@ def data_state(checkpoint: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 def _is_state(value: dict) -> bool:
     """Whether it has the types of a state of `GraphData`: a checkpoint is a file like others."""
     texts = [value.get(name) for name in ("dataset", "fingerprint", "cwd")]
-    maybe = [value[name] for name in ("scores_path", "scores_fingerprint") if value.get(name) is not None]
+    optional = ("scores_path", "scores_fingerprint", "feature_store")
+    maybe = [value[name] for name in optional if value.get(name) is not None]
     lists = [value[name] for name in ("feature_names", "class_names") if value.get(name) is not None]
     return (
         isinstance(value.get("settings"), dict)

@@ -48,10 +48,11 @@ def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_
         raise ConfigError("No node is given. Give those to explain, such as nodes=['anna', 'ben'].")
     numbers = find_nodes(nodes, run.data.dataset)
     neighborhoods = run._neighborhoods(draws)
+    dataset = run.data.dataset._replace(x=run.data.x)  # those that it predicts by
 
     facts = {"run": str(run.folder), "dataset": run.data.dataset_name, "layers": str(len(network.layers))}
     for batch in numbers.split(batch_size_of(network, neighborhoods[0], batch_size)):
-        explanation = explain_batch(network, run.data.dataset, neighborhoods, _judged(run, batch, draws), most)
+        explanation = explain_batch(network, dataset, neighborhoods, _judged(run, batch, draws), most)
         yield explanation._replace(facts=facts | {"draws": str(len(neighborhoods))})
 
 

@@ -170,6 +170,7 @@ def _data_of(
         raise ConfigError(f"The run {files.folder} {does} and uses no scores. Leave them out.")
     if kind is ResampledGraphData:
         settings["runs_dir"] = _present(files, files.config.get("runs_dir") or "lightning_logs")
+    settings.pop("feature_store", None)  # a class, and so code: who loads the run gives one, or none
     _check_types(files, kind, settings)
     try:
         data = kind(**settings | ({"scores": None} if kind is ResampledGraphData else {}))

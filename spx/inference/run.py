@@ -15,6 +15,7 @@ from spx.data import GraphData, NodeBatch, ResampledGraphData
 from spx.data.core_nodes import CoreNodeBatches
 from spx.data.given_graph import filed_graph
 from spx.data.known_nodes import KnownNodes, Match
+from spx.data.stored_features import StoredFeatures, all_rows
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 from spx.explanation import BATCH_SIZE as EXPLAINED_AT_ONCE
@@ -23,6 +24,7 @@ from spx.explanation.tables import Explanation
 from spx.graph.features import Features
 from spx.inference import BATCH_SIZE, DRAWS
 from spx.inference.explaining import explain
+from spx.inference.given_store import take_features
 from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.recorded import facts, recorded_figures
@@ -42,6 +44,7 @@ def load(
     scores: str | Path | None = None,
     checkpoint: str | Path = "best",
     device: str | torch.device | None = None,
+    feature_store: Any = None,
 ) -> "TrainedRun":
     """Load a finished run with its data.
 
@@ -52,11 +55,13 @@ def load(
         scores: new place of the score file.
         checkpoint: "best" on validation, "last", or the path of a .ckpt file.
         device: "cpu", "cuda", ...; default: a GPU if there is one.
+        feature_store: a `torch_geometric.data.FeatureStore` whose features are taken in place of the dataset's (see
+            `ResampledGraphData`). A run doesn't keep its own.
 
     Raises:
         ArtifactError: there is no finished run, a file of it is damaged, or its data or scores are missing or changed.
         DatasetError: the dataset can't be loaded.
-        ConfigError: there is no such device, or scores are given to a run that uses none.
+        ConfigError: there is no such device, or scores or a store are given to a run that uses none.
 
     Example:
         >>> import lightning as L, tempfile
@@ -80,6 +85,7 @@ def load(
     names = class_names(files, num_outputs)
     numbers = tuple(map(str, range(num_outputs)))
     data, known, match = build_data(files, network, dataset, data_dir, scores, names or numbers)
+    take_features(data, feature_store, network.data_state.get("feature_store"), files.folder)
     names = names or (data.dataset.class_names if match is None else None) or numbers
     return TrainedRun(files.folder, network.model.to(device), data, names, known, match, files.checkpoint or checkpoint)
 
@@ -193,7 +199,7 @@ class TrainedRun:
                 "run.data.dataset.x are (run.json says how: schema).",
                 self.folder,
             )
-        x = self.data.dataset.x if x is None else check_features(x, self.data.dataset)
+        x = self.data.x if x is None else check_features(x, self.data.dataset)
         return self._batches(numbers, x, self._neighborhoods(draws, numbers, batch_size), batch_size)
 
     def explain(
@@ -215,7 +221,9 @@ class TrainedRun:
         """
         return explain(self, nodes, draws, most, batch_size)
 
-    def _batches(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Predictions]:
+    def _batches(
+        self, nodes: Tensor, x: Features | StoredFeatures, draws: list[tuple], batch_size: int
+    ) -> Iterator[Predictions]:
         for passes in self._passes(nodes, x, draws, batch_size):
             step = self._predict(passes)
             for rows in zip(*(tensor.split(batch_size) for tensor in step.values()), strict=True):
@@ -241,11 +249,14 @@ class TrainedRun:
         batches = [] if self._needs_whole_graph or nodes is None else [*map(len, nodes.split(batch_size))]
         return self.data.evaluation_draws_for(batches)
 
-    def _passes(self, nodes: Tensor, x: Features, draws: list[tuple], batch_size: int) -> Iterator[Iterator[NodeBatch]]:
+    def _passes(
+        self, nodes: Tensor, x: Features | StoredFeatures, draws: list[tuple], batch_size: int
+    ) -> Iterator[Iterator[NodeBatch]]:
         """The forward passes for some nodes after the others, each a draw, made when it is asked for."""
         y = self.data.dataset.y
         if self._needs_whole_graph:
-            yield (NodeBatch(x, neighborhoods, nodes, y[nodes], nodes) for neighborhoods in draws)
+            rows = all_rows(x)
+            yield (NodeBatch(rows, neighborhoods, nodes, y[nodes], nodes) for neighborhoods in draws)
             return
         sources = [CoreNodeBatches(nodes, [tables], x, y) for tables in draws]
         for start in range(0, nodes.numel(), batch_size):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spx.analysis.row_ranges import with_choice
 from spx.data import AugmentedGraphData
-from spx.datasets.fingerprint import is_older, what_changed
+from spx.datasets.fingerprint import changed_parts, is_older, what_changed
 from spx.errors import ArtifactError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.graph.scores import ArtifactHeader, load_scores
@@ -106,7 +106,7 @@ def check_data(groups: list[Group], data: AugmentedGraphData) -> None:
         ArtifactError: it changed.
     """
     for network in (network for group in groups for network in group.networks):
-        if changed := data.changes_since(network.header.data_fingerprint):
+        if changed := changed_parts(network.header.data_fingerprint, data.data_fingerprint, data.dataset):
             raise ArtifactError(
                 f"{network.path} was made for other data than {data.dataset_name}, protocol {data.protocol}, split "
                 f"{data.split}, holds now: {what_changed(changed)}. Give those that it was made for, or train it again."

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from daily import every_day
 
 Refused = Callable[..., str]
@@ -22,6 +23,9 @@ WRONG = {
     "--trainer.callbacks+=EarlyStoping": "names the class EarlyStoping, which isn't known; did you mean EarlyStopping?",
     "--trainer.callbacks+=EarlyStopping": "EarlyStopping, which --trainer.callbacks names, needs --trainer.callbacks.m",
     "--trainer.logger=CSVLogger": "CSVLogger, which --trainer.logger names, needs --trainer.logger.save_dir.",
+    "--data.feature_store=collections.OrderedDict": "'collections.OrderedDict', which is no FeatureStore; name a class",
+    "--data.feature_store=torch.Nothing": "is 'torch.Nothing', which can't be imported: module 'torch' has no",
+    "--data.feature_store=nowhere.Thing": "which can't be imported: No module named 'nowhere'.",
     "--config=nofile.yaml": "--config: File does not exist",
     "--seed_everything=abc": "--seed_everything is 'abc'; it takes bool or int.",
 }
@@ -55,6 +59,34 @@ def test_a_nested_value_of_a_callback_is_named_with_its_option(refused: Refused,
     callback = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_top_k=all"]
     message = refused("fit", "--config", "wide.yaml", "--runs_dir", "runs", *callback)
     assert "--trainer.callbacks.save_top_k is 'all'; it takes int." in message
+
+
+def test_a_class_in_a_class_is_named_with_its_option(refused: Refused, home: Path) -> None:
+    store = ["--data.feature_store=torch_geometric.data.Data", "--data.feature_store.edge_indx=3"]
+    message = refused("fit", "--config", "wide.yaml", "--runs_dir", "runs", *store)
+    assert (
+        "--data.feature_store.edge_indx is no option of Data; did you mean --data.feature_store.edge_index?" in message
+    )
+
+
+def test_a_class_that_can_t_be_made_is_the_user_s_matter(
+    refused: Refused, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "my_stores.py").write_text(
+        "from torch_geometric.data import Data\n\n\nclass Store(Data):\n    def __init__(self, path: str):\n"
+        "        open(path)\n\n\ndef make(path: str) -> Store:\n    return Store(path)\n"
+    )
+    monkeypatch.syspath_prepend(str(home))
+    common = ("fit", "--config", "wide.yaml", "--runs_dir", "runs")
+    message = refused(*common, "--data.feature_store=my_stores.Store", "--data.feature_store.path=none.pt")
+    assert "my_stores.Store, which the settings name, can't be made: FileNotFoundError: " in message
+    assert "none.pt" in message
+    message = refused(*common, "--data.feature_store=my_stores.make", "--data.feature_store.path=none.pt")
+    assert "my_stores.make, which the settings name, can't be made: FileNotFoundError: " in message
+    store, make = (f"--data.feature_store=my_stores.{name}" for name in ("Store", "make"))
+    message = refused(*common, store, "--data.feature_store.path=none.pt", make)
+    assert "A function can't take the place of a class" in message
+    assert "make, which --data.feature_store names, needs --data.feature_store.path." in refused(*common, make)
 
 
 @every_day("command", ["test", "validate", "predict"], 1)

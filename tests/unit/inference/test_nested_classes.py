@@ -41,6 +41,7 @@ ARGUMENTS = (
         "categorical",
         "expander_seed",
         "runs_dir",
+        "feature_store",
     ),
 )
 
