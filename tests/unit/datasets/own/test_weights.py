@@ -307,3 +307,9 @@ def test_only_predicted_nodes_keep_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **arrays(w=np.arange(1.0, 81)))
     dataset = read(str(tmp_path / "a.npz"), edge_weight="w", classes=("a", "b"), task="multilabel")
     assert dataset.edge_weight.tolist() == list(range(1, 81))
+
+
+def test_the_user_says_what_the_decimal_mark_of_weights_is(tmp_path: Path) -> None:
+    folder = table(tmp_path, [f'"{1 + number}.{500 + number}"' for number in range(NUM_NODES)])
+    assert read(folder, edge_weight="weight").edge_weight[0] == 1.5
+    assert read(folder, edge_weight="weight", decimal="comma").edge_weight[0] == 1500
