@@ -282,7 +282,7 @@ def test_a_negative_entry_is_named_by_its_place(tmp_path: Path, refused: Callabl
 def test_names_that_nothing_has(tmp_path: Path, refused: Callable) -> None:
     refused(table(tmp_path), "no such column", "did you mean 'weight'?", edge_weight="weigth")
     refused(table(tmp_path), "no such column", edge_weight="source")
-    refused(write_npz(tmp_path, edge_weight=np.ones(80)), "did you mean 'edge_weight' or", edge_weight="edge_weights")
+    refused(write_npz(tmp_path, edge_weight=np.ones(80)), "did you mean 'edge_weight'?", edge_weight="edge_weights")
     refused(saved(tmp_path, w=torch.ones(NUM_EDGES)), "no such array", edge_weight="v")
     refused(written(tmp_path, networkx.write_graphml, "graphml"), "'weight'", edge_weight="mass")
     refused(third_column(tmp_path / "list"), "give --data.edge_weight weight", edge_weight="w")
