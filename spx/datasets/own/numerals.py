@@ -72,9 +72,10 @@ def number_form(filled: "polars.Series", what: str, marks: Marks) -> Form | None
     Raises DatasetError where all are numbers, but not all in one form, or in one that leaves the decimal mark open.
     """
     for cells in (filled.head(_FIRST), filled):
-        if not (_plain(cells) | _fits(cells, _DECIMAL_COMMA, _COMMAS, _POINTS, _GAPS)).all():
+        numbers = _plain(cells)
+        if not numbers.all() and not (numbers | _fits(cells, _DECIMAL_COMMA, _COMMAS, _POINTS, _GAPS)).all():
             return None
-    if _plain(filled).all():
+    if numbers.all():
         return "points between thousands" if marks.decimal == "comma" and _may_be_points(filled) else "plain"
     if filled.str.contains(_GAP).any():
         return _with_gaps(filled)
