@@ -94,6 +94,11 @@ def is_parquet(file: Path) -> bool:
     return file.name.lower().endswith(PARQUET_ENDINGS)
 
 
+def is_table(file: Path) -> bool:
+    """By the ending of its name."""
+    return bool(_ending(file.name)[1])
+
+
 def _stamp(file: Path) -> list[int]:
     stat = file.stat()
     return [stat.st_size, stat.st_mtime_ns]

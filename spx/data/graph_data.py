@@ -19,6 +19,7 @@ from spx.datasets import NodeDataset, OwnSettings, data_fingerprint, load_datase
 from spx.datasets.hidden import hidden_nodes, without_nodes
 from spx.datasets.own.column import Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
+from spx.datasets.own.numerals import Decimal
 from spx.datasets.own.settings import DEFAULT_SHARES
 from spx.datasets.types import FeatureForm
 from spx.datasets.types import Metric as MetricName
@@ -61,14 +62,13 @@ class GraphData(KeptOnDevice):
         missing: own graphs from tables: words for a missing value, beside the empty cell; default: NA, N/A, NaN, ...
         scaling: own graphs from tables: of numbers, by the training nodes' mean and deviation: "standard", "log" (of
             their logarithm), or "none".
-        columns: own graphs from tables: what the columns are called that are no features: id, label, split, source,
-            target. Default: these names, in any case, and other usual ones.
-        task: own graphs: "multiclass" or "multilabel"; default: as the labels are, where columns of 0 and 1 of which
-            each node has exactly one are classes.
+        columns: own graphs from tables: names of id, label, split, source, target; default: these and other usual ones.
+        task: own graphs: "multiclass" or "multilabel"; default: as the labels are, or classes where each node has one.
         hidden: share of the nodes that are taken out with all their edges, drawn by `split`: with `spx predict RUN
             --dataset` the network then judges nodes that it never saw.
         columns_of: own graphs from tables: folder of a run whose columns, categories and scales are taken.
         edge_weight: own graphs: what the edges' weights are called; draws and the GCN take them, and 0 is no edge.
+        decimal: own graphs from tables: "comma" or "point", where a column's numbers leave open which it is.
     """
 
     METHOD_SETTINGS: tuple[str, ...] = ("seed", "expander_degree", "expander", "expander_seed", "self_loops")
@@ -99,6 +99,7 @@ class GraphData(KeptOnDevice):
         hidden: float = 0.0,
         columns_of: str | None = None,
         edge_weight: str | None = None,
+        decimal: Decimal | None = None,
     ):
         super().__init__()
         if not isinstance(dataset, str | os.PathLike):
@@ -112,10 +113,9 @@ class GraphData(KeptOnDevice):
             self.hparams[name] = plain_value(value)
         if expander_degree < 0:
             raise ConfigError(f"expander_degree is {expander_degree}; it must be at least 0.")
-        words = DEFAULT_MISSING if missing is None else tuple(missing)
-        codes = tuple(categorical or ())
+        words, codes = DEFAULT_MISSING if missing is None else tuple(missing), tuple(categorical or ())
         how = (undirected, tuple(shares), stratify, metric, codes, words, scaling, columns or None, task, edge_weight)
-        self.own = OwnSettings(*how)
+        self.own = OwnSettings(*how, decimal)
         self._split_said = False
         self.schema: dict[str, Any] | None = None
         self.hide_test = hide_test

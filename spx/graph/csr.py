@@ -126,7 +126,10 @@ def distinct_edges(edge_index: Tensor, num_nodes: int, rows: range | None = None
 
         return distinct_rows(edge_index, rows)
     key = _keys(edge_index, num_nodes, rows)
-    key = key.sort().values  # rebinding frees the unsorted keys: with 100M edges each is 0.8 GB
+    if key.device.type == "cpu":
+        key.numpy().sort()  # several times as fast as torch's, and in place: with 100M edges the keys are 0.8 GB
+    else:
+        key = key.sort().values
     if key.numel():
         first = torch.ones_like(key, dtype=torch.bool)
         torch.ne(key[1:], key[:-1], out=first[1:])

@@ -3,7 +3,8 @@
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,11 +55,25 @@ def check_main(argv: Sequence[str] | None = None) -> None:
         phases.next("Reading the graph")
         from spx.graph_check.reading import read_graph  # brings torch: no moment either
 
-        graph = read_graph(settings.dataset, settings.data_dir, for_data)
-        facts = _facts(graph, configs, phases)
+        with _one_thread():
+            graph = read_graph(settings.dataset, settings.data_dir, for_data)
+            facts = _facts(graph, configs, phases)
     num_edges = _print_facts(graph, facts, configs, console, settings.json)
     if not settings.facts:
         _print_estimate(graph, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Counting is bound by memory: more threads of torch wait for each other, which takes as much CPU again."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _parser() -> argparse.ArgumentParser:

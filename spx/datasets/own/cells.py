@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from spx.datasets.own.error_words import listed, shown
+from spx.datasets.own.numerals import NOTHING_SAID, Form, Marks, as_plain, doubt_of, is_written_so, number_form
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars
 
 Kind = Literal["number", "flag", "category", "date", "embedding"]
-Form = Literal["plain", "decimal comma", "thousands"]
 
-_THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$"
-_SURELY_THOUSANDS = r",\d{3},|\."
-_DECIMAL_COMMA = r"^[+-]?\d+,\d+([eE][+-]?\d+)?$"
 _SIGN = r"[+\u{2212}-]"
 _MONEY = r"[$\u{20ac}\u{a3}]"
 _GROUPED = r"\d+([ \u{a0}\u{202f}'\u{2019}_.,]\d{3})*([.,]\d+)?([eE][+-]?\d+)?"
@@ -36,19 +33,21 @@ class Reading(NamedTuple):
     kind    of the cells
     form    how numbers are written in text
     values  [N] float64, of embeddings [N, W], NaN where missing; of categories the N texts, null where missing
+    doubt   why the form may be another one; "": no doubt
     """
 
     kind: Kind
     form: Form
     values: "np.ndarray | polars.Series"
+    doubt: str = ""
 
 
-def read_column(column: "polars.Series", categories: bool, what: str, decimal_comma: bool = False) -> Reading:
+def read_column(column: "polars.Series", categories: bool, what: str, marks: Marks = NOTHING_SAID) -> Reading:
     """Find out what a column [N] is, and read it.
 
-    categories     take numbers as categories too
-    what           how errors name the column
-    decimal_comma  whether a comma that could also stand between thousands is a decimal one
+    categories  take numbers as categories too
+    what        how errors name the column
+    marks       what decides where the decimal mark is open
     Raises DatasetError for cells that are neither numbers, true and false, text, dates nor lists of numbers, and for
     those that could be read in two ways.
     """
@@ -56,15 +55,17 @@ def read_column(column: "polars.Series", categories: bool, what: str, decimal_co
 
     if column.null_count() == len(column):
         raise DatasetError(f"{what} is empty throughout: leave it out")
-    kind, form = _kind_of_type(column, what), "plain"
+    kind, form, doubt = _kind_of_type(column, what), "plain", ""
     if column.dtype == polars.String and not categories:
-        kind, form = _kind_of_text(column.drop_nulls(), what, decimal_comma)
+        filled = column.drop_nulls()
+        kind, form = _kind_of_text(filled, what, marks)
+        doubt = doubt_of(filled, form, marks) if kind == "number" else ""
     if categories and kind in ("number", "flag", "category"):
         kind = "category"
     values = read_as(column, kind, form, what)
     if kind == "number" and np.isin(values[~np.isnan(values)], (0, 1)).all():
         kind = "flag"
-    return Reading(kind, form, values)
+    return Reading(kind, form, values, doubt)
 
 
 def read_as(column: "polars.Series", kind: Kind, form: Form, what: str) -> "np.ndarray | polars.Series":
@@ -80,10 +81,7 @@ def read_as(column: "polars.Series", kind: Kind, form: Form, what: str) -> "np.n
     numbers = column
     if column.dtype == polars.String:
         text = column.str.to_lowercase().replace({"true": "1", "false": "0"}) if kind == "flag" else column
-        if form == "decimal comma":
-            text = text.str.replace(",", ".", literal=True)
-        elif form == "thousands":
-            text = text.str.replace_all(",", "", literal=True)
+        text = as_plain(text, form)
         numbers = text.cast(polars.Float64, strict=False)
         _refuse_words(column, numbers, f"{what} holds {kind}s", "write numbers there")
     values = numbers.cast(polars.Float64).fill_null(float("nan")).to_numpy()
@@ -116,7 +114,7 @@ def _kind_of_type(column: "polars.Series", what: str) -> Kind:
     )
 
 
-def form_of(column: "polars.Series", trained: Form, what: str, decimal_comma: bool) -> Form:
+def form_of(column: "polars.Series", trained: Form, what: str, marks: Marks) -> Form:
     """How the numbers of a column [N] are written, which need not be as it was in training.
 
     Raises DatasetError where it can't be told.
@@ -124,26 +122,23 @@ def form_of(column: "polars.Series", trained: Form, what: str, decimal_comma: bo
     import polars
 
     filled = column.drop_nulls() if column.dtype == polars.String else column.clear()
-    comma = filled.filter(filled.str.contains(",", literal=True)) if len(filled) else filled
-    if comma.is_empty():
+    if filled.is_empty():
         return "plain"
-    if trained != "plain" and not decimal_comma:
-        pattern = _DECIMAL_COMMA if trained == "decimal comma" else _THOUSANDS
-        if comma.str.contains(pattern).all():
-            return trained
-    return _kind_of_text(filled, what, decimal_comma)[1]
+    open_comma = trained == "thousands" and marks.comma
+    if trained != "plain" and not open_comma and is_written_so(filled, trained):
+        return trained
+    return number_form(filled, what, marks) or trained
 
 
-def _kind_of_text(filled: "polars.Series", what: str, decimal_comma: bool) -> tuple[Kind, Form]:
+def _kind_of_text(filled: "polars.Series", what: str, marks: Marks) -> tuple[Kind, Form]:
     import polars
 
+    form = number_form(filled, what, marks)
+    if form is not None:
+        return "number", form
     numbers = filled.cast(polars.Float64, strict=False).is_not_null()
-    if numbers.all():
-        return "number", "plain"
     if filled.str.to_lowercase().is_in(_FLAGS).all():
         return "flag", "plain"
-    if (numbers | filled.str.contains(_THOUSANDS) | filled.str.contains(_DECIMAL_COMMA)).all():
-        return "number", _comma(filled, what, decimal_comma)
     if filled.str.contains(_ISO_DATE).all():
         return "date", "plain"
     for pattern, name, mend in (
@@ -168,26 +163,6 @@ def _kind_of_text(filled: "polars.Series", what: str, decimal_comma: bool) -> tu
             "in --data.categorical to take each value as a category"
         )
     return "category", "plain"
-
-
-def _comma(filled: "polars.Series", what: str, decimal_comma: bool) -> Form:
-    """What the commas in a column of numbers are, if its cells leave no doubt."""
-    comma = filled.filter(filled.str.contains(",", literal=True))
-    rest = filled.filter(~filled.str.contains(",", literal=True))
-    grouped = comma.str.contains(_THOUSANDS)
-    if decimal_comma and not comma.str.contains(_SURELY_THOUSANDS).any():
-        grouped = grouped & False
-    if grouped.all():
-        long = rest.str.contains(r"^[+-]?\d{4}")  # 12345 beside 2,594
-        if comma.str.contains(_SURELY_THOUSANDS).any() and not long.any():
-            return "thousands"
-    elif comma.str.contains(_DECIMAL_COMMA).all() and not rest.str.contains(".", literal=True).any():
-        return "decimal comma"
-    raise DatasetError(
-        f"{what} holds numbers with a comma, such as {shown(comma[0])}, and it can't be told whether it is a decimal "
-        "comma or separates thousands: write a point or nothing (with pandas: read_csv(..., decimal=',') or "
-        "thousands=',', then to_csv), or name the column in --data.categorical to take each value as a category"
-    )
 
 
 def _categories(column: "polars.Series") -> "polars.Series":

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from spx.datasets.own.cells import Form, Kind
+from spx.datasets.own.cells import Kind
+from spx.datasets.own.numerals import Form
 
 Scaling = Literal["standard", "log", "none"]
 SCALINGS = ("standard", "log", "none")
@@ -17,7 +18,7 @@ class Column:
     """What a column of features is, and what is done with it.
 
     kind        number, flag (0 and 1), category, date, or embedding
-    form        how numbers are written: plain, with a decimal comma, or with commas between thousands
+    form        how numbers are written in text
     missing     share of the nodes without a value
     low, high   range of the values; of a date, days since `origin`
     categories  of a category: one feature of 0 and 1 each
@@ -83,7 +84,7 @@ def column_from_json(content: Mapping[str, Any]) -> Column:
         values[name] = float(values[name])
     for name, allowed in (
         ("kind", ("number", "flag", "category", "date", "embedding")),
-        ("form", ("plain", "decimal comma", "thousands")),
+        ("form", get_args(Form)),
         ("scaling", SCALINGS),
     ):
         if values[name] not in allowed:

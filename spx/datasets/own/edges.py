@@ -12,6 +12,7 @@ from torch import Tensor
 from spx.datasets.own.error_words import did_you_mean, listed
 from spx.datasets.own.ids import rows_of
 from spx.datasets.own.names import OF_EDGES, edge_ends, given_names, hint, letters, say_taken, setting
+from spx.datasets.own.numerals import Decimal, Marks
 from spx.datasets.own.table_file import SEPARATOR_BESIDE_DECIMAL_COMMA, TableFile, open_table
 from spx.datasets.own.weights import OFFER, cell_weights, weight_column
 from spx.errors import DatasetError
@@ -38,7 +39,12 @@ class Edges(NamedTuple):
 
 
 def read_edges(
-    file: Path, ids: "polars.Series", given: Mapping[str, str], known: Mapping[str, str], weight: str | None = None
+    file: Path,
+    ids: "polars.Series",
+    given: Mapping[str, str],
+    known: Mapping[str, str],
+    weight: str | None = None,
+    decimal: Decimal | None = None,
 ) -> Edges:
     """The edges from the ids in the column of sources to those in that of targets.
 
@@ -46,6 +52,7 @@ def read_edges(
     given  role -> column, as the user says
     known  role -> column, as it was in training
     weight  the column of weights; None: they aren't used
+    decimal  mark in weights, where they leave it open
     An edge of Gephi's type Undirected is there both ways.
     Raises DatasetError for a table without such columns, for ids that no node has, and for weights that are none.
     """
@@ -67,8 +74,8 @@ def read_edges(
         ends_2E[place] = rows_of(edges[ends[role]], ids, f"{table.name}: column {ends[role]!r}").to_numpy()
     edge_index, values = torch.from_numpy(ends_2E), None
     if weights:
-        decimal_comma = table.separator == SEPARATOR_BESIDE_DECIMAL_COMMA
-        values = cell_weights(edges[weights[0]], f"{table.name}: column {weights[0]!r}", decimal_comma)
+        marks = Marks(decimal, table.separator == SEPARATOR_BESIDE_DECIMAL_COMMA)
+        values = cell_weights(edges[weights[0]], f"{table.name}: column {weights[0]!r}", marks)
     if both_ways is not None and both_ways.any():
         say = "%s: the %d of %d edges of type Undirected are taken both ways"
         logger.warning(say, table.name, both_ways.sum(), edges.height)

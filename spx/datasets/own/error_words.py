@@ -17,10 +17,10 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return f"{text}, ... ({len(values)} in all)" if len(values) > limit else text or "nothing"
 
 
-def near(given: str, known: Iterable[str], count: int = 2) -> list[str]:
+def near(given: str, known: Iterable[str], count: int = 2, cutoff: float = 0.6) -> list[str]:
     """The names that are written almost like the given one, the nearest first; case doesn't count."""
     by_letters = {name.lower(): name for name in known}
-    return [by_letters[name] for name in get_close_matches(given.lower(), by_letters, n=count, cutoff=0.5)]
+    return [by_letters[name] for name in get_close_matches(given.lower(), by_letters, n=count, cutoff=cutoff)]
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

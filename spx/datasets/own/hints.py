@@ -43,7 +43,7 @@ _ENDINGS = {
         "networkx.write_graphml(g, 'graph.graphml')"
     ),
     **dict.fromkeys((".h5", ".hdf5", ".loom"), f"read its arrays with h5py, then {_NPZ}; AnnData's end in .h5ad"),
-    **dict.fromkeys((".csv", ".tsv", ".parquet", ".feather", ".arrow"), _TABLE),
+    **dict.fromkeys((".feather", ".arrow", ".orc"), _TABLE),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), f"export its sheets as CSV; {_TABLE}"),
     **dict.fromkeys((".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z"), _UNPACK),
     **dict.fromkeys(

@@ -36,6 +36,8 @@ _DATA_TYPES = (
     *("localtime", "time", "localdatetime", "datetime", "zoneddatetime", "vector", "ignore"),
 )
 _TYPED = re.compile(rf"([^:]*):(ID|START_ID|END_ID|LABEL|TYPE|(?i:{'|'.join(_DATA_TYPES)}))(\[\])?(\(.*\))?(\{{.*\}})?")
+_ALIKE, _SHORT = 0.75, 3
+"""Names are near a role's from that share of common letters on; almost anything is near to a short one."""
 _USUAL_NAMES = {name for names in (*USUAL.values(), *PAIRS) for name in names}
 
 
@@ -170,7 +172,8 @@ def hint(role: str, names: Iterable[str]) -> dict[str, str]:
     names = list(names)
     words = {name: {word.lower() for word in _words(name)} for name in names}
     found = [name for name in names if role in words[name]] or [name for name in names if usual & words[name]]
-    found = found or near(role, names)
+    for name in () if found else (role, *sorted(usual)):
+        found += near(name, names, cutoff=_ALIKE) if name == role or len(name) > _SHORT else []
     return {role: found[0]} if found else {}
 
 

@@ -99,7 +99,7 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
         raise DatasetError(f"there is no file or folder at this path; give {EXPECTED}")
     if (arrays := _arrays_in(path)) is None:
         return read_tables(path, split, settings, schema)
-    for name in ("categorical", "missing", "columns"):
+    for name in ("categorical", "missing", "columns", "decimal"):
         if getattr(settings, name) != getattr(OwnSettings(), name):
             raise DatasetError(f"--data.{name} only holds for a folder of tables: leave it out")
     if os.path.isdir(path):

@@ -96,7 +96,7 @@ def _chosen(role: str, ranks: dict[str, int], free: list[Heading], nodes: "polar
 
 def _no_id(names: list[str], nodes: "polars.DataFrame", what: str) -> DatasetError:
     near = hint(ID, names)
-    unique = [name for name in names if _each_once(nodes[name])]
+    unique = [name for name in names if _each_once(nodes[name]) and not _has_fractions(nodes[name])]
     likely = near or ({ID: unique[0]} if unique else {})
     guess = did_you_mean(likely[ID], [likely[ID]]) if likely else "."
     return DatasetError(
@@ -125,14 +125,36 @@ def no_label(nodes: "polars.DataFrame", what: str) -> DatasetError:
 
 
 def say_which(nodes: "polars.DataFrame", near: Mapping[str, str] | None = None) -> str:
-    """The setting that names the column of classes, and which columns have few values."""
-    few = [name for name in nodes.columns if _has_few_values(nodes[name])]
-    listing = f" (few values have {listed(few, 4)})" if few and not near else ""
-    return f"say which column holds the classes{listing}, as {setting(near or {LABEL: 'NAME'})}"
+    """The setting that names the column of classes, and which columns could hold them, those of words first."""
+    ranks = {name: rank for name in nodes.columns if (rank := _like_classes(nodes[name])) is not None}
+    could_be = sorted(ranks, key=lambda name: ranks[name])
+    listing = f" (few values have {listed(could_be, 4)})" if could_be and not near else ""
+    alike = [name for name in could_be if ranks[name][0] == ranks[could_be[0]][0]]  # words, if there are such
+    example = near or {LABEL: alike[0] if len(alike) == 1 else "NAME"}
+    return f"say which column holds the classes{listing}, as {setting(example)}"
 
 
-def _has_few_values(column: "polars.Series") -> bool:
-    return not column.dtype.is_nested() and 2 <= column.drop_nulls().n_unique() <= min(MOST_CLASSES, len(column) // 3)
+def _like_classes(column: "polars.Series") -> tuple[bool, int] | None:
+    """Whether they are numbers, and how many values there are; None for columns that can't well be classes."""
+    import polars
+
+    if column.dtype.is_nested() or column.dtype.is_temporal():
+        return None
+    filled = column.drop_nulls()
+    num_values = filled.n_unique()
+    if not 2 <= num_values <= min(MOST_CLASSES, len(column) // 3) or _holds_parts(column):
+        return None
+    if _has_fractions(filled):
+        return None
+    numbers = filled.unique().cast(polars.Float64, strict=False).drop_nulls()
+    return 2 * len(numbers) > num_values, num_values
+
+
+def _has_fractions(column: "polars.Series") -> bool:
+    import polars
+
+    numbers = column.cast(polars.Float64, strict=False)
+    return bool((numbers != numbers.floor()).any())
 
 
 def _each_once(column: "polars.Series") -> bool:

@@ -17,6 +17,7 @@ from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own.cells import Reading, form_of, read_as, read_column, sorted_categories
 from spx.datasets.own.column import Column, OtherColumn, Scaling, column_from_json, logarithm
 from spx.datasets.own.error_words import did_you_mean, listed
+from spx.datasets.own.numerals import FORM_WORDS, NOTHING_SAID, Marks
 from spx.errors import ArtifactError, DatasetError
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ class Schema:
             raise ArtifactError(f"The run's record of its table's columns is damaged ({error}). Run anew.") from error
         return cls(columns, others)
 
-    def apply(self, frame: "polars.DataFrame", what: str, decimal_comma: bool = False) -> TableFeatures | None:
+    def apply(self, frame: "polars.DataFrame", what: str, marks: Marks = NOTHING_SAID) -> TableFeatures | None:
         """Features of a table with the same columns, in any order; a category that isn't known is none of them.
 
-        decimal_comma  as of `read_column`
+        marks  as of `read_column`
         Raises ArtifactError, naming the column, if one is missing, and DatasetError for cells that don't fit.
         """
         names = [column.name for column in self.columns]
@@ -88,7 +89,7 @@ class Schema:
         values = []
         for column in self.columns:
             cells, name = frame[column.name], f"{what}: column {column.name!r}"
-            form = form_of(cells, column.form, name, decimal_comma) if column.kind == "number" else column.form
+            form = form_of(cells, column.form, name, marks) if column.kind == "number" else column.form
             values.append(read_as(cells, column.kind, form, name))
             if column.kind == "category":
                 unknown = values[-1].filter(~values[-1].is_in(list(column.categories)))
@@ -109,14 +110,14 @@ def fit_features(
     categorical: Iterable[str],
     scaling: Scaling,
     what: str,
-    decimal_comma: bool = False,
+    marks: Marks = NOTHING_SAID,
 ) -> tuple[tuple[Column, ...], TableFeatures | None]:
     """What the columns of a table are, and its features [N, F]; None of them if it has no column.
 
     train        the nodes [n] whose values give what fills gaps, means and deviations
     categorical  columns whose numbers name categories
     scaling      of numbers and dates; flags, categories and embeddings stay as they are
-    decimal_comma  as of `read_column`
+    marks        as of `read_column`
     Raises DatasetError, naming the column, for cells that can't be read without doubt, more than `MAX_CATEGORIES`
     categories, and names in `categorical` that no column has.
     """
@@ -129,11 +130,11 @@ def fit_features(
     rows = train.numpy()
     columns, values = [], []
     for name in frame.columns:
-        reading = read_column(frame[name], name in categorical, f"{what}: column {name!r}", decimal_comma)
+        reading = read_column(frame[name], name in categorical, f"{what}: column {name!r}", marks)
         columns.append(_fitted(name, reading, rows, scaling, f"{what}: column {name!r}"))
         values.append(reading.values)
         if columns[-1].form != "plain":
-            logger.warning("%s: column %r is taken as numbers with a %s", what, name, _FORM_WORDS[columns[-1].form])
+            logger.warning("%s: column %r is taken as numbers with %s", what, name, FORM_WORDS[columns[-1].form])
         if columns[-1].doubt.startswith(_NAME_DOUBT):
             logger.warning("%s: column %r is taken as a category, but %s", what, name, columns[-1].doubt)
         if columns[-1].kind == "date":
@@ -142,11 +143,10 @@ def fit_features(
 
 
 _NAME_DOUBT = "nearly every value differs"
-_FORM_WORDS = {"decimal comma": "decimal comma", "thousands": "comma between thousands"}
 
 
 def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, what: str) -> Column:
-    kind, form, values = reading
+    kind, form, values, doubt = reading
     if kind == "category":
         found = sorted_categories(values)
         if len(found) > MAX_CATEGORIES:
@@ -168,7 +168,7 @@ def _fitted(name: str, reading: Reading, rows: np.ndarray, scaling: Scaling, wha
     training = values[rows]
     training = training[~np.isnan(training)]
     fill = float(np.median(training)) if training.size else low
-    column = replace(column, fill=fill, doubt=_doubt(name, values, low, high) if kind != "date" else "")
+    column = replace(column, fill=fill, doubt=doubt or (_doubt(name, values, low, high) if kind != "date" else ""))
     if kind == "date":
         column = replace(column, origin=low, fill=fill - low, low=0.0, high=high - low)
     if kind == "flag" or scaling == "none":

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import get_args
 
 from spx.datasets.own.column import SCALINGS, Scaling
 from spx.datasets.own.missing import DEFAULT_MISSING
+from spx.datasets.own.numerals import Decimal
 from spx.datasets.splits import Shares
 from spx.datasets.types import Metric, Task
 from spx.errors import DatasetError
@@ -26,6 +28,7 @@ class OwnSettings:
     columns      of tables: what each is called that is no feature: "id", "label", "split", "source", "target" -> name
     task         "multiclass" or "multilabel", for columns of 0 and 1 of which each node has one; None: multiclass
     edge_weight  what the edges' weights are called: a column, an attribute, an array; None: they aren't used
+    decimal      mark of numbers in tables, "comma" or "point", where a column leaves it open; None: nothing is said
     classes      of a run that only predicts: labels are known by these names, and neither they nor a split are needed
     """
 
@@ -39,11 +42,14 @@ class OwnSettings:
     columns: Mapping[str, str] | None = None
     task: Task | None = None
     edge_weight: str | None = None
+    decimal: Decimal | None = None
     classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.scaling not in SCALINGS:
             raise DatasetError(f"--data.scaling {self.scaling!r} is not known: give {', '.join(SCALINGS)}")
+        if self.decimal not in (None, *get_args(Decimal)):
+            raise DatasetError(f"--data.decimal {self.decimal!r} is not known: give {' or '.join(get_args(Decimal))}")
 
     def refuse_for(self, name: str) -> None:
         """Raise DatasetError if anything is set: the published dataset `name` leaves nothing open."""

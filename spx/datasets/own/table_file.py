@@ -263,7 +263,8 @@ def _stripped(frame: "polars.DataFrame") -> "polars.DataFrame":
 
     names = polars.selectors.by_dtype(polars.Categorical, polars.Enum, polars.Null)
     frame = frame.with_columns(names.cast(polars.String))
-    text = polars.selectors.string().str.strip_chars()
+    text = polars.selectors.string()
+    frame = frame.with_columns(text.str.strip_chars())  # apart from the next, which would do it twice
     return frame.with_columns(polars.when(text != "").then(text).name.keep())
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS, table_files
+from spx.dataset_names import EDGE_ENDINGS, FILE_ENDINGS, TABLES, is_table, table_files
 from spx.datasets.fingerprint import tensor_digest
 from spx.datasets.own import annotated, edge_files, graph_files
 from spx.datasets.own.dgl_folder import is_dgl, read_dgl
 from spx.datasets.own.error_words import listed
 from spx.datasets.own.graph import OwnGraph
 from spx.datasets.own.hints import for_ending
+from spx.datasets.own.names import ID, LABEL, OF_EDGES, candidates, edge_ends
 from spx.datasets.own.settings import OwnSettings
 from spx.datasets.own.table_file import find_table, open_table
 from spx.datasets.own.tables import graph_of, read_folder
@@ -25,6 +26,10 @@ from spx.errors import DatasetError
 from spx.graph.features import Features, SparseFeatures
 
 _FILES = (*FILE_ENDINGS, ".pth", *graph_files.KINDS, annotated.ENDING)
+_HOLDS = {
+    "nodes": "nodes.csv (or .parquet) with the columns id, label and the features",
+    "edges": "edges.csv (or .parquet) with the columns source and target",
+}
 EXPECTED = (
     "a folder with nodes.csv and edges.csv (or .parquet), an .npz, a .pt, or one of the other formats in "
     "docs/own-data.md"
@@ -48,6 +53,8 @@ def read_tables(path: Path, split: int, settings: OwnSettings, schema: Mapping[s
         _refuse_folder_of_files(path)
         return read_folder(path, split, settings, schema)
     ending = path.suffix.lower()
+    if is_table(path) and (ending not in EDGE_ENDINGS or path in table_files(path.parent, "nodes")):
+        raise _one_of_two(path)
     if ending in graph_files.KINDS:
         nodes, edges = graph_files.read_graph_file(path, weight)
         return graph(nodes, lambda _: edges, path.name)
@@ -70,7 +77,10 @@ def _edges_beside(folder: Path) -> Path | None:
 
 
 def _refuse_folder_of_files(folder: Path) -> None:
-    """Raise DatasetError for a folder without tables that holds files which are read by their own paths."""
+    """Raise DatasetError for a folder without tables that is one itself, in parts, or holds files which are read by
+    their own paths."""
+    if not table_files(folder, "nodes") and folder in (*_beside(folder, "nodes"), *_beside(folder, "edges")):
+        raise _one_of_two(folder)
     try:
         find_table(folder, "nodes")
     except DatasetError as error:
@@ -79,6 +89,37 @@ def _refuse_folder_of_files(folder: Path) -> None:
             raise DatasetError(
                 f"the folder holds no table of nodes, but {listed(found)}: give the path of the graph's file itself"
             ) from error
+
+
+def _beside(path: Path, table: str) -> list[Path]:
+    return table_files(path.parent, table)
+
+
+def _one_of_two(path: Path) -> DatasetError:
+    """That a table alone is no graph, with what has to lie beside it."""
+    table = next((table for table in TABLES if path in _beside(path, table)), None)
+    named = table is not None
+    table = table or _kind_of_table(path)
+    folder = str(path.parent) if str(path.parent).isprintable() else repr(str(path.parent))
+    if table is None:
+        return DatasetError(f"this is one table, but a graph has two: {_HOLDS['nodes']}, and {_HOLDS['edges']}, in one "
+                            "folder, whose path is given")  # fmt: skip
+    other = "edges" if table == "nodes" else "nodes"
+    there = bool(_beside(path, other)) or (other == "edges" and _edges_beside(path.parent) is not None)
+    steps = [] if named else [f"call it {table}{''.join(path.suffixes)}"]
+    steps += [] if there else [f"put the table of {other} beside it, {_HOLDS[other]}"]
+    return DatasetError(
+        f"this is the table of {table} alone: {''.join(f'{step}, ' for step in steps)}{'and ' * bool(steps)}give the "
+        f"folder that holds both, {folder}"
+    )
+
+
+def _kind_of_table(path: Path) -> str | None:
+    """ "nodes" or "edges", by the names of its columns; None where they don't tell."""
+    columns = open_table(path).columns
+    if len(edge_ends(columns, path.name)) == len(OF_EDGES):
+        return "edges"
+    return "nodes" if any(candidates(role, columns) for role in (ID, LABEL)) else None
 
 
 def _with_table(edges_file: Path, folder: Path, graph: Any, weight: str | None) -> OwnGraph:

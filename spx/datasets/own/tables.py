@@ -30,6 +30,7 @@ from spx.datasets.own.labels import (
 from spx.datasets.own.mapped import mapped_features
 from spx.datasets.own.missing import counted, without_missing
 from spx.datasets.own.names import ID, LABEL, SPLIT, Heading, check_roles
+from spx.datasets.own.numerals import Marks
 from spx.datasets.own.roles import no_label, node_roles, say_which, trained_roles
 from spx.datasets.own.schema import Schema, TableFeatures, fit_features
 from spx.datasets.own.settings import OwnSettings
@@ -57,11 +58,17 @@ def read_folder(folder: Path, number: int, settings: OwnSettings, schema: Mappin
     nodes_file, edges_file = find_table(folder, "nodes"), find_table(folder, "edges")
     _refuse_other_arrays(folder)
     known = {} if schema is None else trained_roles(Schema.from_json(schema).others)
-    edges = partial(read_edges, edges_file, given=settings.columns or {}, known=known, weight=settings.edge_weight)
+    edges = partial(
+        *(read_edges, edges_file),
+        given=settings.columns or {},
+        known=known,
+        weight=settings.edge_weight,
+        decimal=settings.decimal,
+    )
     table = open_table(nodes_file)
     return graph_of(
         *(table.read(), edges, table.name, number, settings, schema, table.columns, folder / FEATURES_FILE),
-        decimal_comma=table.separator == SEPARATOR_BESIDE_DECIMAL_COMMA,
+        semicolons=table.separator == SEPARATOR_BESIDE_DECIMAL_COMMA,
     )
 
 
@@ -74,7 +81,7 @@ def graph_of(
     schema: Mapping[str, Any] | None = None,
     headings: list[Heading] | None = None,
     features_file: Path | None = None,
-    decimal_comma: bool = False,
+    semicolons: bool = False,
 ) -> OwnGraph:
     """The graph of a table of nodes, from whatever file.
 
@@ -84,7 +91,7 @@ def graph_of(
     number, settings, schema  as of `read_folder`
     headings  what the header says of each column; None: their names alone
     features_file  that may lie beside the table
-    decimal_comma  whether text such as 1,5 is a number
+    semicolons  whether they stand between the table's cells
     Raises DatasetError as `read_folder`.
     """
     check_roles(settings.columns or {})
@@ -110,12 +117,11 @@ def graph_of(
     kinds |= dict.fromkeys(several, LABEL) | dict.fromkeys(mask_columns, SPLIT)
     others = _others(headings, nodes, columns, kinds, found.names)
     del nodes
+    marks = Marks(settings.decimal, semicolons)
     if trained is not None:
-        features = trained.apply(columns, what, decimal_comma)
+        features = trained.apply(columns, what, marks)
     else:
-        fitted, features = fit_features(
-            columns, split.train, settings.categorical, settings.scaling, what, decimal_comma
-        )
+        fitted, features = fit_features(columns, split.train, settings.categorical, settings.scaling, what, marks)
         categories = {column.name for column in fitted if column.kind == "category"}
         _say_missing({name: held for name, held in words.items() if name in categories}, what)
         trained = Schema(fitted, others)

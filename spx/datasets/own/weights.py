@@ -11,6 +11,7 @@ from torch import Tensor
 from spx.datasets.own.cells import read_column
 from spx.datasets.own.error_words import did_you_mean, listed, shown
 from spx.datasets.own.missing import DEFAULT_MISSING, without_missing
+from spx.datasets.own.numerals import NOTHING_SAID, Marks
 from spx.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def weight_column(name: str, columns: list[str], what: str) -> str:
     return alike[0]
 
 
-def cell_weights(column: "polars.Series", what: str, decimal_comma: bool = False) -> Tensor:
+def cell_weights(column: "polars.Series", what: str, marks: Marks = NOTHING_SAID) -> Tensor:
     """The weights [E] float32 in the cells of a table of edges.
 
-    decimal_comma  as of `read_column`
+    marks  as of `read_column`
     Raises DatasetError as `as_weights`, and for cells that are no numbers.
     """
     import polars
@@ -87,16 +88,17 @@ def cell_weights(column: "polars.Series", what: str, decimal_comma: bool = False
     if words.any():
         row = words.arg_true()[0]
         raise DatasetError(f"{what}: row {row + 1:,} is {shown(cells[row])} ({words.sum():,} such); {_MEND}")
-    if not numbers.has_nulls():
+    if not numbers.has_nulls() and marks.decimal != "comma":
         return as_weights(numbers.to_numpy(), what)
     try:
-        kind, _, values = read_column(cells, False, what, decimal_comma)
+        kind, _, values, _ = read_column(cells, False, what, marks)
     except DatasetError:  # whose mend is that of a feature
         kind = "category"
     if kind not in ("number", "flag"):
         raise DatasetError(
             f"{what} holds numbers such as {shown(cells.filter(comma)[0])}, where it can't be told whether the comma "
-            "is a decimal one: write a point in its place, and nothing between thousands"
+            "is a decimal one: say so (--data.decimal comma or point), or write a point in its place, and nothing "
+            "between thousands"
         )
     return as_weights(values, what)
 

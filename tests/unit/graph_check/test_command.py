@@ -15,7 +15,9 @@ from rich.console import Console
 from spx.data import AugmentedGraphData
 from spx.datasets import OwnSettings
 from spx.errors import ConfigError
+from spx.graph_check import facts
 from spx.graph_check.command import _how_measured, check_main
+from spx.graph_check.facts import edge_facts as counted
 from spx.graph_check.phases import Phases
 from spx.graph_check.reading import read_graph
 from spx.graph_check.trial import StageEstimate
@@ -127,3 +129,14 @@ def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFi
     assert "edge weights" not in (tmp_path / "out/facts.json").read_text()
     check_main([*words, "--extra=--data.edge_weight w"])
     assert "from 2 to 4, mean 3; 11.1% zeros, left out" in (tmp_path / "out/facts.json").read_text()
+
+
+def test_facts_are_counted_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, held = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        monkeypatch.setattr(facts, "edge_facts", lambda data: held.append(torch.get_num_threads()) or counted(data))
+        check_main([write_tables(tmp_path / "graph"), "--facts"])
+        assert (held, torch.get_num_threads()) == ([1], 3), "and the trial gets all of them"
+    finally:
+        torch.set_num_threads(before)

@@ -173,12 +173,13 @@ def annotated(folder: Path) -> list[Path]:
     from scipy import sparse
 
     folder.mkdir()
-    obs = pandas.DataFrame(
-        {"label": pandas.Categorical([CLASSES[y] for y in Y]), "split": [PARTS[part] for part in RANK]}, index=IDS
-    )
-    found = anndata.AnnData(X=sparse.csr_matrix(X.astype(np.float32)), obs=obs)
-    found.obsp["connectivities"] = sparse.csr_matrix(adjacency())
-    found.write_h5ad(folder / "graph.h5ad")
+    with pandas.option_context("future.infer_string", False):  # what pandas 3 infers anndata only writes on request
+        obs = pandas.DataFrame(
+            {"label": pandas.Categorical([CLASSES[y] for y in Y]), "split": [PARTS[part] for part in RANK]}, index=IDS
+        )
+        found = anndata.AnnData(X=sparse.csr_matrix(X.astype(np.float32)), obs=obs)
+        found.obsp["connectivities"] = sparse.csr_matrix(adjacency())
+        found.write_h5ad(folder / "graph.h5ad")
     return [folder / "graph.h5ad"]
 
 

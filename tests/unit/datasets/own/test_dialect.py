@@ -158,7 +158,7 @@ def test_a_comma_that_could_be_either_is_decimal_beside_semicolons(tmp_path: Pat
     (tmp_path / "nodes.csv").write_text((tmp_path / "nodes.csv").read_text().replace(";", "\t"))
     refused(path, "can't be told whether it is a decimal comma")
     (tmp_path / "nodes.csv").write_text(
-        (tmp_path / "nodes.csv").read_text().replace("\t", ";").replace("1,109", "1.109")
+        (tmp_path / "nodes.csv").read_text().replace("\t", ";").replace("1,109", "1.19")
     )
     refused(path, "can't be told whether it is a decimal comma")
 

@@ -78,11 +78,45 @@ def test_nothing_there(tmp_path: Path, name: str) -> None:
 
 
 def test_another_kind_of_file(tmp_path: Path, refused: Callable) -> None:
+    (tmp_path / "nodes.xlsx").write_text("id\n")
+    refused(f"{tmp_path}/nodes.xlsx", "this is no kind of file that is read", "give a folder with nodes.csv and edges")
     (tmp_path / "nodes.csv").write_text("id\n")
-    refused(
-        f"{tmp_path}/nodes.csv", "this is no kind of file that is read", "give a folder with nodes.csv and edges.csv"
-    )
     refused(str(tmp_path), "the folder holds no edges.csv")
+
+
+@pytest.mark.parametrize("name", ["nodes.csv", "edges.csv"])
+def test_a_table_alone_is_no_graph(tmp_path: Path, refused: Callable, name: str) -> None:
+    folder = write_folder(tmp_path)
+    refused(f"{folder}/{name}", f"this is the table of {name[:5]} alone: give the folder that holds both, {folder}")
+    other = "edges" if name == "nodes.csv" else "nodes"
+    (tmp_path / f"{other}.csv").unlink()
+    holds = {"edges": "the columns source and target", "nodes": "the columns id, label and the features"}[other]
+    put = f"alone: put the table of {other} beside it, {other}.csv (or .parquet) with {holds}, and give the folder"
+    refused(f"{folder}/{name}", put)
+    (tmp_path / name).rename(tmp_path / "mine.csv")
+    call = f"table of {name[:5]} alone: call it {name}, put the table of {other} beside it, {other}.csv"
+    refused(f"{folder}/mine.csv", call)
+
+
+@pytest.mark.parametrize("name", ["nodes.csv.gz", "Nodes.TSV", "Nodes.txt", "my_nodes.tsv"])
+def test_tables_of_other_endings_are_no_graph(tmp_path: Path, refused: Callable, name: str) -> None:
+    folder = write_folder(tmp_path)
+    (tmp_path / "nodes.csv").rename(tmp_path / name)
+    refused(f"{folder}/{name}", f"this is the table of nodes alone: give the folder that holds both, {folder}")
+
+
+def test_a_table_in_parts_is_no_graph(tmp_path: Path, refused: Callable) -> None:
+    folder = write_folder(tmp_path / "graph")
+    parts = tmp_path / "graph" / "nodes"
+    parts.mkdir()
+    (tmp_path / "graph" / "nodes.csv").rename(parts / "part-0.csv")
+    assert read(folder).num_nodes
+    refused(f"{folder}/nodes", f"this is the table of nodes alone: give the folder that holds both, {folder}")
+
+
+def test_a_table_of_neither_kind(tmp_path: Path, refused: Callable) -> None:
+    (tmp_path / "strange.csv").write_text("a,b\n1,2\n")
+    refused(f"{tmp_path}/strange.csv", "this is one table, but a graph has two: nodes.csv", "edges.csv", "is given")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path, refused: Callable) -> None:

@@ -173,12 +173,26 @@ def test_a_pair_of_ends_is_kept_together(tmp_path: Path) -> None:
         ({"id": IDS, "lable": CLASSES}, ["no column 'label'; did you mean 'lable'?", "'{label: lable}'"]),
         ({"id": IDS, "LABLE": CLASSES}, ["did you mean 'LABLE'?"]),
         ({"id": IDS, "risk_class": CLASSES}, ["did you mean 'risk_class'?"]),
-        ({"id": IDS, "risk": CLASSES, "size": SIZES}, ["(few values have 'risk')", "'{label: NAME}'"]),
+        ({"id": IDS, "risk": CLASSES, "size": SIZES}, ["(few values have 'risk')", "'{label: risk}'"]),
+        (
+            {"id": IDS, "age": SIZES, "town": CLASSES, "risk": CLASSES},
+            ["few values have 'town', 'risk'", "label: NAME"],
+        ),
+        ({"id": IDS, "code": ["1", "2"] * 15, "risk": CLASSES}, ["few values have 'risk', 'code'", "{label: risk}"]),
+        ({"id": IDS, "rate": ["0.5", "1.5"] * 15, "fold": ["train", "test"] * 15}, ["label: NAME", "'rate', 'fold')"]),
+        ({"id": IDS, "clas": CLASSES}, ["did you mean 'clas'?"]),
+        ({"rate": SIZES, "account": IDS, "label": CLASSES}, ["no column 'id'; did you mean 'account'?"]),
         ({"id": IDS, "label": IDS, "kind": CLASSES}, ["a name and no class", "(few values have 'kind')"]),
     ],
 )
 def test_near_misses(tmp_path: Path, refused: Callable, nodes: dict[str, list], parts: list[str]) -> None:
     refused(write(tmp_path, nodes), *parts)
+
+
+@pytest.mark.parametrize("name", ["age", "table", "mail", "rate", "able", "value", "trans"])
+def test_names_that_are_not_near(tmp_path: Path, refused: Callable, name: str) -> None:
+    message = refused(write(tmp_path, {"id": IDS, name: SIZES, "colour": CLASSES}), "(few values have 'colour')")
+    assert "did you mean" not in message
 
 
 def test_gephi(tmp_path: Path, refused: Callable, caplog: pytest.LogCaptureFixture) -> None:

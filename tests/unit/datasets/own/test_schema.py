@@ -7,14 +7,21 @@ import polars
 import pytest
 import torch
 
+from spx.datasets.own.numerals import NOTHING_SAID, Marks
 from spx.datasets.own.schema import MAX_CATEGORIES, Schema, fit_features
 from spx.errors import ArtifactError, DatasetError
 
 
-def fit(scaling: str = "none", categorical: tuple[str, ...] = (), train: list | None = None, **columns: object):
+def fit(
+    scaling: str = "none",
+    categorical: tuple[str, ...] = (),
+    train: list | None = None,
+    marks: Marks = NOTHING_SAID,
+    **columns: object,
+):
     frame = polars.DataFrame(columns, strict=False)
     rows = torch.tensor(range(frame.height) if train is None else train)
-    columns, features = fit_features(frame, rows, categorical, scaling, "nodes.csv")
+    columns, features = fit_features(frame, rows, categorical, scaling, "nodes.csv", marks)
     assert len(features.names) == features.x.shape[1]
     return Schema(columns), features
 
@@ -125,6 +132,13 @@ def test_names_of_the_columns() -> None:
         (["1,25", "2", "1,5e3"], [1.25, 2, 1500], "decimal comma"),
         (["1,234.5", "7", "12,345"], [1234.5, 7, 12345], "thousands"),
         (["1,234,567", "-2,594"], [1234567, -2594], "thousands"),
+        (["1.234,56", "12,5", "-999", "1.000"], [1234.56, 12.5, -999, 1000], "points between thousands"),
+        (["1.234.567,8", "0,25", "12345,5"], [1234567.8, 0.25, 12345.5], "points between thousands"),
+        (["1.234.567", "12.345", "7"], [1234567, 12345, 7], "points between thousands"),
+        (["1 234,56", "12,5", "7"], [1234.56, 12.5, 7], "gaps between thousands, decimal comma"),
+        (["1\u202f234\u202f567,5", "1\u202f000"], [1234567.5, 1000], "gaps between thousands, decimal comma"),
+        (["1'234.56", "999.5", "12'000"], [1234.56, 999.5, 12000], "gaps between thousands"),
+        (["1 234 567", "7 000"], [1234567, 7000], "gaps between thousands"),
     ],
 )
 def test_commas_that_leave_no_doubt(cells: list, numbers: list, form: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,21 +146,71 @@ def test_commas_that_leave_no_doubt(cells: list, numbers: list, form: str, caplo
         schema, found = fit(rate=cells)
     assert schema.columns[0].form == form
     assert found.x.flatten().tolist() == pytest.approx(numbers)
-    assert "column 'rate' is taken as numbers with a" in caplog.text
-    assert "comma" in caplog.text
+    assert "column 'rate' is taken as numbers with" in caplog.text
+    assert "comma" in caplog.text or "gaps" in caplog.text
+    assert schema.columns[0].doubt == ""
+    assert torch.equal(schema.apply(polars.DataFrame({"rate": cells}), "nodes.csv").x, found.x), "as it is predicted"
 
 
 @pytest.mark.parametrize(
-    "cells", [["2,594", "3,100"], ["2,594", "12345"], ["1,5", "1.5"], ["1,5", "1,234.5"], ["1,234", "7"]]
+    ("cells", "comma", "point"),
+    [
+        (["2,594", "3,100"], [2.594, 3.1], [2594, 3100]),
+        (["2,594", "12345"], [2.594, 12345], [2594, 12345]),
+        (["1,234", "7"], [1.234, 7], [1234, 7]),
+        (["1.234", "2,5"], [1234, 2.5], None),
+    ],
 )
-def test_commas_that_could_be_either(cells: list) -> None:
-    refused("column 'a' holds numbers with a comma, such as .* can't be told .* --data.categorical", a=cells)
+def test_a_setting_decides_on_commas_that_could_be_either(cells: list, comma: list, point: list | None) -> None:
+    told = (
+        "column 'a' holds numbers with a comma, such as .* can't be told .* --data.decimal comma .* --data.categorical"
+    )
+    refused(told, a=cells)
     assert kinds(categorical=("a",), a=cells) == ["category"]
+    assert fit(marks=Marks("comma"), a=cells)[1].x.flatten().tolist() == pytest.approx(comma)
+    if point is not None:
+        assert fit(marks=Marks("point"), a=cells)[1].x.flatten().tolist() == pytest.approx(point)
+
+
+@pytest.mark.parametrize("cells", [["1,5", "1.5"], ["1,5", "1,234.5"], ["1.234,5", "1,234.5"]])
+def test_numbers_of_two_forms_in_one_column(cells: list) -> None:
+    refused(
+        "column 'a' holds numbers with a comma, .* write all of them as 1234.5, .*--data.categorical|looks", a=cells
+    )
+    assert kinds(categorical=("a",), a=cells) == ["category"]
+
+
+def test_points_before_three_digits_are_decimal_and_doubtful() -> None:
+    cells = ["1.234", "12.500", "7"]
+    schema, found = fit(a=cells)
+    assert found.x.flatten().tolist() == pytest.approx([1.234, 12.5, 7])
+    assert schema.columns[0].doubt.endswith("if it separates thousands, --data.decimal comma")
+    schema, found = fit(marks=Marks("comma"), a=cells)
+    assert (found.x.flatten().tolist(), schema.columns[0].doubt) == ([1234, 12500, 7], "")
+    later = polars.DataFrame({"a": ["2.000", "3.500", "1"]})
+    assert schema.apply(later, "nodes.csv").x.flatten().tolist() == [2000, 3500, 1], "as in training"
+    for plain in (["0.234", "1.500"], ["1.234", "1234"], ["1.25", "1.234"]):
+        assert fit(a=plain)[0].columns[0].doubt == ""
+        assert fit(marks=Marks("comma"), a=plain)[1].x.flatten().tolist() == pytest.approx(
+            [float(cell) for cell in plain]
+        )
+
+
+def test_beside_semicolons_the_comma_is_decimal_and_points_separate_thousands() -> None:
+    semicolons = Marks(semicolons=True)
+    assert fit(marks=semicolons, a=["1.234", "2,5"])[1].x.flatten().tolist() == [1234, 2.5]
+    assert "they separate thousands" in fit(marks=semicolons, a=["1.234", "2,5"])[0].columns[0].doubt
+    assert fit(marks=semicolons, a=["2,594", "3,100"])[1].x.flatten().tolist() == pytest.approx([2.594, 3.1])
+    assert "--data.decimal point" in fit(marks=semicolons, a=["2,594", "3,100"])[0].columns[0].doubt
+
+
+def test_addresses_are_no_numbers() -> None:
+    refused("column 'a' ", a=["192.168.100.200", "192.168.100.201"])
 
 
 @pytest.mark.parametrize(
     "cells",
-    [["12 %", "3 %"], ["$1,200", "$7"], ["1 234", "7 000"], ["1'234", "7"], ["1.234,5", "2.000,1"], ["\u22125", "3"]],
+    [["12 %", "3 %"], ["$1,200", "$7"], ["1 234", "7 000"], ["1'234", "7"], ["\u22125", "3"]],
 )
 def test_what_looks_like_numbers_is_no_category_in_silence(cells: list) -> None:
     refused("column 'a' looks like numbers, such as .*: write plain ones", a=cells)

@@ -12,6 +12,7 @@ from daily import every_day
 
 from spx.datasets import OwnSettings, data_fingerprint
 from spx.datasets.own import read_own
+from spx.errors import DatasetError
 
 from .conftest import read
 from .samples import IDS, NUM_NODES, NUMBERS, cells, columns, ring, to_parquet, write_csv, write_folder
@@ -245,3 +246,26 @@ def test_parts_are_known_by_many_words_in_any_case(words: str, tmp_path: Path) -
     cycle = words.split()
     path = write_folder(tmp_path, split=[cycle[node % 3] for node in range(NUM_NODES)])
     assert [part.tolist() for part in read(path).split] == [list(range(first, NUM_NODES, 3)) for first in range(3)]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_thousands_beside_a_decimal_comma(tmp_path: Path, separator: str) -> None:
+    numbers = [number * 1234.25 for number in range(NUM_NODES)]
+    german = [f"{number:,.2f}".translate(str.maketrans(",.", ".,")) for number in numbers]
+    path = write_folder(tmp_path, size=[f'"{cell}"' if separator == "," else cell for cell in german])
+    if separator != ",":
+        for file in tmp_path.iterdir():
+            text = file.read_text().split("\n")
+            rows = [line.split(",", 2) for line in text]
+            file.write_text("\n".join(separator.join(row) for row in rows))
+    dataset = read(path, scaling="none")
+    assert dataset.schema["columns"][0]["form"] == "points between thousands"
+    assert dataset.x[:, -1].tolist() == pytest.approx(numbers)
+
+
+def test_the_user_says_what_the_decimal_mark_is(tmp_path: Path, refused: Callable) -> None:
+    path = write_folder(tmp_path, size=[f'"{1 + number}.{500 + number}"' for number in range(NUM_NODES)])
+    assert read(path, scaling="none").x[0].item() == pytest.approx(1.5)
+    assert read(path, scaling="none", decimal="comma").x[0].item() == 1500
+    with pytest.raises(DatasetError, match=r"--data.decimal 'dot' is not known: give comma or point"):
+        OwnSettings(decimal="dot")

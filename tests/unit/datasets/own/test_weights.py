@@ -281,7 +281,7 @@ def test_a_negative_entry_is_named_by_its_place(tmp_path: Path, refused: Callabl
 def test_names_that_nothing_has(tmp_path: Path, refused: Callable) -> None:
     refused(table(tmp_path), "no such column", "did you mean 'weight'?", edge_weight="weigth")
     refused(table(tmp_path), "no such column", edge_weight="source")
-    refused(write_npz(tmp_path, edge_weight=np.ones(80)), "did you mean 'edge_weight' or", edge_weight="edge_weights")
+    refused(write_npz(tmp_path, edge_weight=np.ones(80)), "did you mean 'edge_weight'?", edge_weight="edge_weights")
     refused(saved(tmp_path, w=torch.ones(NUM_EDGES)), "no such array", edge_weight="v")
     refused(written(tmp_path, networkx.write_graphml, "graphml"), "'weight'", edge_weight="mass")
     refused(third_column(tmp_path / "list"), "give --data.edge_weight weight", edge_weight="w")
@@ -306,3 +306,9 @@ def test_only_predicted_nodes_keep_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **arrays(w=np.arange(1.0, 81)))
     dataset = read(str(tmp_path / "a.npz"), edge_weight="w", classes=("a", "b"), task="multilabel")
     assert dataset.edge_weight.tolist() == list(range(1, 81))
+
+
+def test_the_user_says_what_the_decimal_mark_of_weights_is(tmp_path: Path) -> None:
+    folder = table(tmp_path, [f'"{1 + number}.{500 + number}"' for number in range(NUM_NODES)])
+    assert read(folder, edge_weight="weight").edge_weight[0] == 1.5
+    assert read(folder, edge_weight="weight", decimal="comma").edge_weight[0] == 1500
