@@ -67,13 +67,19 @@ def _fill_while_drawing(
     fill: Callable[[int, Tensor], None], num_nodes: int, count: int, generator: torch.Generator
 ) -> None:
     """Draw random orders of the nodes, each of which is put to use in a thread while the next one is drawn."""
+    inference = torch.is_inference_mode_enabled()  # threads have a mode of their own, and tensors are of one
+
+    def fill_in_mode(number: int, order: Tensor) -> None:
+        with torch.inference_mode(inference):
+            fill(number, order)
+
     with ThreadPoolExecutor(1) as thread:
         filled = None
         for number in range(count):
             order = torch.randperm(num_nodes, generator=generator, device=generator.device)
             if filled is not None:
                 filled.result()
-            filled = thread.submit(fill, number, order)
+            filled = thread.submit(fill_in_mode, number, order)
         if filled is not None:
             filled.result()
 

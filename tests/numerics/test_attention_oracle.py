@@ -85,7 +85,7 @@ def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, d
     if request.param == "compiled" and device.type != "cpu":
         pytest.skip("these kernels are compiled for the CPU")
     module = cpu_attention if request.param == "compiled" else torch_attention
-    monkeypatch.setattr(row_attention, "implementation", lambda device, dtype: module)
+    monkeypatch.setattr(row_attention, "implementation", lambda query: module)
     monkeypatch.setattr(torch_attention, "CHUNK_ELEMENTS", 80)  # several ranges of rows
     compute = plain_attend if request.param == "plain" else partial(attend, need_weights=True)
 

@@ -223,3 +223,11 @@ def test_a_large_graph_and_a_single_cycle_are_trusted(monkeypatch: pytest.Monkey
 def test_a_degree_below_one_is_refused(num_nodes: int, degree: int) -> None:
     with pytest.raises(ConfigError, match=f"The expander degree is {degree}; it must be at least 1"):
         build_expander(num_nodes, degree, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["hamiltonian", "permutation"])
+def test_it_is_drawn_in_inference_mode_too(kind: str) -> None:
+    """As where a run that was loaded builds its graph within a prediction."""
+    with torch.inference_mode():
+        table = build_expander(40, 2, 0, kind)
+    assert table.equal(build_expander(40, 2, 0, kind))
