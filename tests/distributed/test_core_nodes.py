@@ -134,7 +134,7 @@ def sparse_on_rank(rank: int, ranks: int, num_core: int) -> dict[str, Tensor]:
     return dropless_gradients(torch.arange(num_core)[rank::ranks], sparse=True, ranks=ranks)
 
 
-@every_day("num_core", (40, 2), (2,))
+@pytest.mark.parametrize("num_core", [40, 2])
 @pytest.mark.full
 def test_sparse_features_over_ranks_give_the_gradient_of_dense_ones_in_one_process(num_core: int) -> None:
     """A rank without a node among them."""

@@ -35,6 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 def test_tables_are_fitted_tested_and_predicted(here: Path) -> None:
     nodes, edges = tables()
     settings = {"label": "risk", "columns": {"id": "account"}, "name": "bank", "trainer": QUICK}

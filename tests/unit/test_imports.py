@@ -113,6 +113,7 @@ def test_importing_spx_loads_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.full
 def test_a_fit_without_a_store_loads_no_pyg() -> None:
     code = "import sys, spx.cli, spx.data, spx.training\nassert 'torch_geometric' not in sys.modules\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)

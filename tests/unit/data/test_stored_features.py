@@ -8,6 +8,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from daily import every_day
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.distributed import LocalFeatureStore
@@ -97,7 +98,7 @@ def test_the_rows_are_the_store_s_where_the_dataset_has_others(
         assert batch.x[batch.targets].equal(toy.x[batch.nodes] + 1)
 
 
-@pytest.mark.parametrize("settings", [{}, {"resample_every": 2}, {"num_workers": 2}, {"batch_size": None}])
+@every_day("settings", [{}, {"resample_every": 2}, {"num_workers": 2}, {"batch_size": None}], 1)
 def test_the_trained_weights_are_the_same(toy: NodeDataset, make: Make, tmp_path: Path, settings: dict) -> None:
     results = []
     for store in (None, put(toy.x), local(toy.x, torch.arange(90).flip(0))):
@@ -264,7 +265,7 @@ def test_hidden_nodes_and_a_store_are_refused(toy: NodeDataset, make: Make) -> N
         _ = make(feature_store=Data(x=toy.x), hidden=0.1).x
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@every_day("dtype", [torch.float16, torch.float64, torch.bfloat16], 1)
 def test_any_floating_type_will_do(toy: NodeDataset, make: Make, dtype: torch.dtype) -> None:
     data = make(0, feature_store=Data(x=toy.x.to(dtype)), batch_size=20)
     model = Spexphormer(8, 2, 2, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
