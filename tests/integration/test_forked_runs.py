@@ -1,5 +1,6 @@
 """A run that is forked is what a process of its own would be, and a study that is stopped leaves nothing behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -174,9 +175,14 @@ def test_a_stopped_study_leaves_no_process(tmp_path: Path, when: str, stop: int,
         "importing": lambda: any(map(has_begun_to_import, processes_of(study.pid))),
         "training": lambda: any((tmp_path / "runs").glob("*/*/*/checkpoints/*")),
     }
-    wait_until(begun[when])
-    os.kill(study.pid, stop)
-    shown = study.communicate(timeout=60)[0]
-    assert study.returncode == code
-    assert "Traceback" not in shown
-    wait_until(lambda: not processes_of(study.pid), seconds=10)
+    try:
+        wait_until(begun[when])
+        os.kill(study.pid, stop)
+        shown = study.communicate(timeout=60)[0]
+        assert study.returncode == code
+        assert "Traceback" not in shown
+        wait_until(lambda: not processes_of(study.pid), seconds=10)
+    finally:  # a test that failed would leave a training of 100,000 epochs beside the others
+        for process in processes_of(study.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
