@@ -157,8 +157,8 @@ def wait_until(ready, seconds: float = 60) -> None:
     [
         ("importing", signal.SIGTERM, 143),
         ("importing", signal.SIGINT, 130),
-        pytest.param("training", signal.SIGTERM, 143, marks=pytest.mark.full),
-        pytest.param("training", signal.SIGINT, 130, marks=pytest.mark.full),
+        ("training", signal.SIGTERM, 143),
+        ("training", signal.SIGINT, 130),
     ],
     1,
 )
