@@ -85,7 +85,13 @@ def main() -> None:
     small = arguments(__doc__).small
     with tempfile.TemporaryDirectory(dir=".") as name:
         rows = measure(20_000 if small else 2_400_000, Path(name))
-    report("changed", rows, {"seconds": rows[-1]["seconds"], "peak_gb": rows[-1]["peak GB"]}, small)
+    report(
+        "changed",
+        rows,
+        {"seconds": rows[-1]["seconds"], "peak_gb": rows[-1]["peak GB"]},
+        small,
+        "python -m benchmarks.changed",
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main() -> None:
     rows = []
     for name, splits in ({"minesweeper-sim": (0,)} if given.small else CASES).items():
         rows += compare(name, splits, 5 if given.small else None)
-        report("going_on", rows, headline(rows), given.small)
+        report("going_on", rows, headline(rows), given.small, "python -m benchmarks.going_on")
 
 
 def compare(name: str, splits: tuple[int, ...], max_epochs: int | None) -> list[dict[str, Any]]:

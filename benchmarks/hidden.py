@@ -39,7 +39,7 @@ def main() -> None:
             for network in CONFIGS
             for share in SHARES
         }
-        report("hidden", rows, headline, given.small)
+        report("hidden", rows, headline, given.small, "python -m benchmarks.hidden")
 
 
 def row(name: str, config: str, splits: tuple[int, ...], max_epochs: int | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from spx.data import GraphData, graph_data
 from spx.datasets import NodeDataset, OwnSettings, Split
 from spx.errors import DatasetError
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
+from spx.training import Spexphormer
 
 NUM_NODES, NUM_FEATURES = 90, 5
 TASKS = {
@@ -90,3 +92,24 @@ def write_scores() -> Callable[..., Path]:
         return save_scores(path, AttentionScores(graph, scores_LM), replace(made_from, **header))
 
     return write
+
+
+def fit_toy(
+    data: GraphData, folder: str | Path, max_epochs: int = 3, **settings: object
+) -> tuple[Spexphormer, L.Trainer]:
+    """A wide network of two layers after a fit on the toy graph, always from the same seed, with its Trainer."""
+    L.seed_everything(0, verbose=False)
+    model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
+    trainer = L.Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        reload_dataloaders_every_n_epochs=1,
+        default_root_dir=folder,
+        **settings,
+    )
+    trainer.fit(model, datamodule=data)
+    return model, trainer

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
@@ -173,7 +172,7 @@ def _compute(pl_module: AttentionEstimator, data: AugmentedGraphData, out: Tenso
     """The scores of this rank's attention edges, [L, edges], in `out` if it is given."""
     was_training = pl_module.training
     pl_module.eval()
-    batch = move_data_to_device(data.whole_batch("predict"), pl_module.device)
+    batch = data.transfer_batch_to_device(data.whole_batch("predict"), pl_module.device)
     scores_LM = pl_module.attention_scores(batch.x, *batch.neighborhoods, out)
     pl_module.train(was_training)
     return scores_LM

@@ -6,17 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 import torch.multiprocessing as mp
 from integration.forked import server
 from torch.distributed import rpc
-from toys import NUM_NODES, toy_dataset
+from toys import NUM_NODES, fit_toy, toy_dataset
 
 from spx.data import ResampledGraphData, graph_data
 from spx.errors import ConfigError
-from spx.training import Spexphormer
 
 OWNER = torch.randint(2, (NUM_NODES,), generator=torch.Generator().manual_seed(0))
 """The process that holds a node's features: about half of the nodes each, in no order."""
@@ -49,19 +47,7 @@ def batches(store: Any, batch_size: int | None) -> list:
 
 
 def trained(store: Any, folder: str, batch_size: int | None) -> dict[str, torch.Tensor]:
-    L.seed_everything(0, verbose=False)
-    model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
-    trainer = L.Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1,
-        default_root_dir=folder,
-    )
-    trainer.fit(model, datamodule=data_of(store, batch_size=batch_size))
+    model, _ = fit_toy(data_of(store, batch_size=batch_size), folder)
     return model.state_dict()
 
 

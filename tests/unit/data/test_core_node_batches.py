@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
+from toys import fit_toy
 
 from spx.data import ResampledGraphData
 from spx.datasets import NodeDataset
@@ -117,20 +117,9 @@ def test_workers_change_neither_the_batches_nor_their_order(make: Make) -> None:
 def test_workers_change_neither_the_trained_weights_nor_the_metrics(make: Make, tmp_path: Path) -> None:
     results = []
     for num_workers in (0, 2):
-        L.seed_everything(0, verbose=False)
-        model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
-        trainer = L.Trainer(
-            max_epochs=2,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
-            default_root_dir=tmp_path,
+        model, trainer = fit_toy(
+            make(batch_size=20, eval_batch_size=30, num_workers=num_workers), tmp_path, 2, num_sanity_val_steps=0
         )
-        trainer.fit(model, datamodule=make(batch_size=20, eval_batch_size=30, num_workers=num_workers))
         results.append((model.state_dict(), trainer.callback_metrics))
     (weights, metrics), (weights_2, metrics_2) = results
     assert weights.keys() == weights_2.keys()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.distributed import LocalFeatureStore
 from torch_geometric.testing.feature_store import MyFeatureStore
+from toys import fit_toy
 
 from spx.__main__ import explain
 from spx.data import ResampledGraphData
@@ -102,19 +103,7 @@ def test_the_rows_are_the_store_s_where_the_dataset_has_others(
 def test_the_trained_weights_are_the_same(toy: NodeDataset, make: Make, tmp_path: Path, settings: dict) -> None:
     results = []
     for store in (None, put(toy.x), local(toy.x, torch.arange(90).flip(0))):
-        L.seed_everything(0, verbose=False)
-        model = Spexphormer(8, 2, 2, dropout=0.5, num_features=5, num_outputs=3, task="multiclass", metric="accuracy")
-        trainer = L.Trainer(
-            max_epochs=3,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            reload_dataloaders_every_n_epochs=1,
-            default_root_dir=tmp_path,
-        )
-        trainer.fit(model, datamodule=make(feature_store=store, **{"batch_size": 20, "eval_samples": 2} | settings))
+        model, _ = fit_toy(make(feature_store=store, **{"batch_size": 20, "eval_samples": 2} | settings), tmp_path)
         results.append(list(model.state_dict().values()))
     assert same(results[0], results[1])
     assert same(results[0], results[2])
