@@ -288,3 +288,22 @@ def test_scores_of_another_artifact_under_this_header_are_found(path: Path) -> N
     rewrite(path, tensors | {"scores": tensors["scores"].flip(0)}, header)
     with pytest.raises(ArtifactError, match="another fingerprint"):
         load_scores(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -0.1])
+@pytest.mark.parametrize("place", [(0, 0), (2, -1)])
+def test_scores_that_are_none_are_refused_and_leave_the_old_file(
+    path: Path, value: float, place: tuple[int, int]
+) -> None:
+    before, scores = path.read_bytes(), scores_of()
+    scores.scores_LM[place] = value
+    with pytest.raises(ArtifactError, match="aren't finite: the estimator diverged. Lower its learning rate"):
+        save_scores(path, scores, HEADER)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_scores_of_a_graph_without_an_edge_are_saved(tmp_path: Path) -> None:
+    graph = augment(torch.zeros(2, 0, dtype=torch.int64), 3, self_loops=False)
+    saved = save_scores(tmp_path / "scores.safetensors", AttentionScores(graph, torch.zeros(2, 0)), HEADER)
+    assert load_scores(saved)[0].scores_LM.shape == (2, 0)
