@@ -297,7 +297,7 @@ def test_scores_that_are_none_are_refused_and_leave_the_old_file(
 ) -> None:
     before, scores = path.read_bytes(), scores_of()
     scores.scores_LM[place] = value
-    with pytest.raises(ArtifactError, match="aren't finite: the estimator diverged. Lower its learning rate"):
+    with pytest.raises(ArtifactError, match=r"aren't finite: the estimator diverged\. Lower its learning rate"):
         save_scores(path, scores, HEADER)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
