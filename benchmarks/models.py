@@ -143,7 +143,7 @@ def build(model: str, dataset: NodeDataset, k: list[int], width: int, heads: int
 
 def without_kernels() -> None:
     """Make Spexphormer its plain formulation in this process: gathers by autograd, a draw by a loop over the nodes."""
-    import spx.data.resampled as resampled
+    import spx.graph.sampling as sampling
     import spx.nn.attention as attention
     import spx.nn.network as network
     from benchmarks.plain_attention import plain_attend
@@ -155,7 +155,7 @@ def without_kernels() -> None:
         return plain_attend(query, key, value, neighborhood, edge_scale, edge_bias, temperature)
 
     replaced: list[tuple[ModuleType, str, Callable]] = [
-        (resampled, "sample_neighbors", draw),
+        (sampling, "sample_neighbors", draw),
         (attention, "attend", attend),
         (network, "dropout", lambda x, p, seed: torch.nn.functional.dropout(x, p)),
     ]

@@ -43,6 +43,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def reserve(handle: int, size: int) -> None:
+    """Give an open file this size. A disk that is full says so now, where it can: a mapped page couldn't.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size)
+    os.truncate(handle, size)
+
+
 def write_json(path: str | Path, content: object) -> None:
     """Write `content` by `replacing`."""
     with replacing(path) as temporary:

@@ -14,15 +14,17 @@ from torch.utils.data import DataLoader
 from spx.data.ahead import DrawAhead
 from spx.data.batch import one_batch_loader
 from spx.data.core_nodes import CoreNodeBatches, Tables, as_is, core_node_loader, only_draw
+from spx.data.draw_checks import check_trainer
 from spx.data.edge_weights import KeptWeights
 from spx.data.graph_data import GraphData
 from spx.data.handover import find_scores, load_matching_scores, scores_of_state
+from spx.data.shared_tables import BYTES_A_SLOT, SharedTables, shared_tables
 from spx.data.stored_features import FeatureStore, StoredFeatures, stored_features
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.graph.features import Features
 from spx.graph.reach import DegreeCounts, count_degrees, lazy_layers
-from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed, sample_neighbors
+from spx.graph.sampling import LazyTable, NeighborTable, SamplerName, draw_seed
 from spx.graph.scores import AttentionScores, read_header
 from spx.graph.weights import row_weights
 
@@ -102,6 +104,7 @@ class ResampledGraphData(GraphData):
         self._whole_tables: dict[tuple[int, int], NeighborTable] = {}
         self._fitting = False
         self._choice: str | None = None
+        self._shared: SharedTables | None = None
 
     @cached_property
     def scores(self) -> AttentionScores | None:
@@ -168,27 +171,11 @@ class ResampledGraphData(GraphData):
         """Find and check the scores and the features before any work starts."""
         self._fitting = stage == "fit"
         if self.trainer is not None:
-            self._check_against_trainer(stage)
+            check_trainer(self.trainer, self.k, self.batch_size, self._fitting)
+            self.check_ranks()
         _ = self.scores, self.x
+        self._shared = shared_tables(self.trainer, BYTES_A_SLOT * sum(self.edges_per_layer) * (2 + self.eval_samples))
         super().setup(stage)
-
-    def _check_against_trainer(self, stage: str) -> None:
-        layers = self.trainer.lightning_module.num_layers
-        if len(self.k) != layers:
-            raise ConfigError(
-                f"k is {self.k}, of length {len(self.k)}, but the network has {layers} layers. Give one for each."
-            )
-        if stage == "fit" and self.trainer.reload_dataloaders_every_n_epochs != 1:
-            raise ConfigError(
-                "The Trainer would keep the first epoch's sampled graph. Set reload_dataloaders_every_n_epochs=1; "
-                "resample_every then sets how often the graph is drawn."
-            )
-        self.check_ranks()
-        if self.batch_size is not None and self.batch_size < self.num_ranks:
-            raise ConfigError(
-                f"batch_size is {self.batch_size}, the core nodes of a batch on all {self.num_ranks} devices together: "
-                "some would have none. Raise it."
-            )
 
     def draw(self, number: int, lazily: Sequence[bool] = ()) -> Tables:
         """One draw of every layer's table; training's draws are numbered from 0, evaluation's from -1 downwards.
@@ -205,8 +192,11 @@ class ResampledGraphData(GraphData):
 
     def _table(self, number: int, layer: int, lazy: bool) -> NeighborTable | LazyTable:
         of_layer = (self._sampled_graph, self._weights(layer), self.k[layer], draw_seed(self.seed, number, layer))
-        how, weight = (self.sampler, self.graph_first), self._edge_weights.of(self._sampled_graph, self.dataset)
-        return LazyTable(*of_layer, *how, weight) if lazy else sample_neighbors(*of_layer, *how, None, weight)
+        weight = self._edge_weights.of(self._sampled_graph, self.dataset)
+        table = LazyTable(*of_layer, self.sampler, self.graph_first, weight)
+        if lazy:
+            return table
+        return table.whole() if self._shared is None else self._shared.draw(f"draw-{number}-layer-{layer}", table)
 
     @property
     def _sampled_graph(self) -> AttentionGraph:
@@ -252,14 +242,13 @@ class ResampledGraphData(GraphData):
         batches = order.split(self.batch_size or nodes.numel())
         if len(batches) > 1 and batches[-1].numel() == 1:  # batch norm can't do one node
             batches = batches[:-1]
-        shares = self._shares(batches)
-        core = self._core_nodes(nodes, [self._training_tables(epoch, shares)])
-        return core_node_loader(core, shares, only_draw, self.num_workers)
+        core = self._core_nodes(nodes, [self._training_tables(epoch, self._sizes(batches))])
+        return core_node_loader(core, self._shares(batches), only_draw, self.num_workers)
 
-    def _training_tables(self, epoch: int, shares: Sequence[list[int]]) -> Tables:
+    def _training_tables(self, epoch: int, batches: Sequence[int]) -> Tables:
         """The epoch's draw, for which the epoch may have to wait, and a start on the next one."""
         number = epoch // self.resample_every
-        lazily = lazy_layers(self._row_sizes, self.k, [*map(len, shares)], self.resample_every)
+        lazily = lazy_layers(self._row_sizes, self.k, batches, self.resample_every)
         self.resampling_seconds = 0.0
         if self._train_draw is None or self._train_draw[0] != number:
             start = time.perf_counter()
@@ -277,14 +266,17 @@ class ResampledGraphData(GraphData):
 
     def teardown(self, stage: str) -> None:
         self._ahead.stop()
+        if self._shared is not None:
+            self._shared.stop()
+            self._shared = None
 
     def evaluation_loader(self, part: str) -> DataLoader:
         if self.eval_batch_size is None and self.num_ranks == 1:
             return one_batch_loader([self.whole_graph_batch(tables, part) for tables in self.evaluation_draws])
         nodes = self.nodes_of(part)
-        shares = self._shares(torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel()))
-        draws = self.evaluation_draws_for([*map(len, shares)], self._evaluations)
-        return core_node_loader(self._core_nodes(nodes, draws), shares, as_is, self.num_workers)
+        batches = torch.arange(nodes.numel()).split(self.eval_batch_size or nodes.numel())
+        draws = self.evaluation_draws_for(self._sizes(batches), self._evaluations)
+        return core_node_loader(self._core_nodes(nodes, draws), self._shares(batches), as_is, self.num_workers)
 
     @property
     def _evaluations(self) -> float:
@@ -295,6 +287,10 @@ class ResampledGraphData(GraphData):
     def _shares(self, batches: Sequence[Tensor]) -> list[list[int]]:
         """This rank's share of each batch; every rank has as many batches, if need be empty ones."""
         return [batch[self.rank :: self.num_ranks].tolist() for batch in batches]
+
+    def _sizes(self, batches: Sequence[Tensor]) -> list[int]:
+        """Of the largest share of each batch: the same on all ranks, which must choose the same draws."""
+        return [math.ceil(batch.numel() / self.num_ranks) for batch in batches]
 
     def _core_nodes(self, nodes: Tensor, draws: Sequence[Tables]) -> CoreNodeBatches:
         return CoreNodeBatches(nodes, draws, self.x, self.dataset.y)

@@ -136,7 +136,7 @@ def sample_neighbors(
 
 @dataclass(frozen=True, eq=False)
 class LazyTable:
-    """A table whose rows are drawn when they are asked for: those of `sample_neighbors`, whose arguments it takes."""
+    """A table that is drawn when it is asked for: that of `sample_neighbors`, whose arguments it takes."""
 
     graph: AttentionGraph
     weights: Tensor | None
@@ -148,5 +148,12 @@ class LazyTable:
 
     def rows(self, nodes: Tensor) -> NeighborTable:
         """The rows of `nodes` [n] int64, in their order."""
+        return self._draw(nodes)
+
+    def whole(self) -> NeighborTable:
+        """All rows."""
+        return self._draw(None)
+
+    def _draw(self, nodes: Tensor | None) -> NeighborTable:
         how = (self.k, self.seed, self.sampler, self.graph_first)
         return sample_neighbors(self.graph, self.weights, *how, nodes, self.edge_weight)

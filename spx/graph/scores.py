@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from spx.errors import ArtifactError, DatasetError
-from spx.files import reason, replacing
+from spx.files import reason, replacing, reserve
 from spx.graph.csr import CHUNK_EDGES, AttentionGraph, fingerprint
 
 FORMAT_VERSION = 1
@@ -137,9 +137,8 @@ def _map_new_file(path: Path, num_nodes: int, shape: tuple[int, int], header: Ar
     size = len(encoded) + sum(math.prod(shape) * dtype.itemsize for dtype, shape in layout.values())
     with open(path, "wb") as file:
         file.write(encoded)
-        if hasattr(os, "posix_fallocate"):  # a disk that is full says so now: a mapped page couldn't
-            os.posix_fallocate(file.fileno(), 0, size)
-        file.truncate(size)
+        file.flush()
+        reserve(file.fileno(), size)
     tensors, offset = {}, len(encoded)
     for name, (dtype, shape) in layout.items():
         mapped = numpy.memmap(path, dtype, "r+", offset, shape) if math.prod(shape) else numpy.empty(shape, dtype)

@@ -35,6 +35,7 @@ def at_epoch(
     data.trainer = SimpleNamespace(
         current_epoch=epoch,
         world_size=world_size,
+        num_devices=1,  # a machine for each rank
         global_rank=rank,
         reload_dataloaders_every_n_epochs=reload,
         max_epochs=epoch + 1,

@@ -73,7 +73,6 @@ def test_a_lazy_epoch_draws_no_whole_table(
         return table
 
     monkeypatch.setattr(sampling, "sample_neighbors", count)
-    monkeypatch.setattr("spx.data.resampled.sample_neighbors", count)
     list(make().train_dataloader())
     assert len(drawn) == 2 * 2
     assert sum(drawn) < 250, "two batches of 20 nodes, which reach 80 each"
