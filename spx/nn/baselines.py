@@ -1,5 +1,6 @@
 """The baselines, by PyG's own classes: GCN, GAT, GraphSAGE, an MLP, Polynormer and SGFormer."""
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -40,6 +41,7 @@ class BaselineNetwork(nn.Module):
     def __init__(self, num_features: int, num_outputs: int, settings: BaselineSettings):
         super().__init__()
         self.num_features, self.num_outputs, self.settings = num_features, num_outputs, settings
+        self._kept: tuple[tuple[Tensor | None, ...], torch.dtype, Tensor | None] | None = None
         if settings.num_heads < 1 or settings.width % settings.num_heads:
             raise ConfigError(f"num_heads is {settings.num_heads}; it must divide the width, {settings.width}.")
         self.peer = _peer(num_features, num_outputs, settings)
@@ -81,7 +83,7 @@ class BaselineNetwork(nn.Module):
 
     def _stack(self, x: Tensor, graph: AttentionGraph, weight: Tensor | None) -> Tensor:
         h = self.encoder(x)
-        edges = _edges(self.settings.kind, graph, h.dtype, weight)
+        edges = self._edges_of(graph, h.dtype, weight)
         for layer, convolution in enumerate(self.layers):
             update = convolution(h) if edges is None else convolution(h, edges)
             if self.settings.skip:
@@ -90,6 +92,14 @@ class BaselineNetwork(nn.Module):
                 update = self.between[layer](update)
             h = h + update if self.settings.residual else update
         return self.head(h)
+
+    def _edges_of(self, graph: AttentionGraph, dtype: torch.dtype, weight: Tensor | None) -> Tensor | None:
+        """Those of the last forward if the graph is the same: a GCN would normalise and sort them each time."""
+        made_from = (graph.indptr, graph.source, weight)
+        if self._kept is None or self._kept[1] != dtype or any(map(operator.is_not, self._kept[0], made_from)):
+            with torch.inference_mode(False):  # an epoch of training may follow an evaluation
+                self._kept = (made_from, dtype, _edges(self.settings.kind, graph, dtype, weight))
+        return self._kept[2]
 
     def _peer_logits(self, x: Tensor, graph: AttentionGraph) -> Tensor:
         """PyG's models end in a softmax, which the difference to one output more takes out again."""

@@ -229,3 +229,21 @@ def test_the_gcn_takes_weights_as_pygs_does_and_equal_ones_change_nothing() -> N
     assert not torch.allclose(net(x, (weighted,)), net(x, (graph,)))
     equal = WeightedGraph(graph, graph_weights(graph, EDGES, torch.full((EDGES.size(1),), 0.7)))
     assert net(x, (equal,)).equal(net(x, (graph,)))
+
+
+def test_a_gcn_normalises_a_graph_once_and_learns_after_it_was_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch_geometric.nn.conv import gcn_conv
+
+    net, x, graphs, calls = network(), features(), neighborhoods(), []
+    usual = gcn_conv.gcn_norm
+    monkeypatch.setattr(gcn_conv, "gcn_norm", lambda *given, **named: calls.append(given) or usual(*given, **named))
+    with torch.inference_mode():
+        evaluated = net.eval()(x, graphs)
+    trained = net(x, graphs)
+    trained.sum().backward()
+    assert trained.equal(evaluated)
+    assert net.layers[0].lin.weight.grad is not None
+    assert len(calls) == 1
+    other = (augment(EDGES[:, 1:], NUM_NODES, self_loops=False),)
+    assert not net(x, other).equal(trained)
+    assert len(calls) == 2
