@@ -6,6 +6,8 @@ import tempfile
 import threading
 import time
 import uuid
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +43,8 @@ class SharedTables:
 
     def __init__(self, folder: Path, process: int, processes: int):
         self.folder, self.process, self.processes = folder, process, processes
-        self._stopped = threading.Event()
+        self._stopped, self._drawn = threading.Event(), Counter()
+        self._remove = weakref.finalize(self, shutil.rmtree, folder, True) if process == 0 else None  # at exit, too
 
     def join(self) -> None:
         """Say who draws this share, so that the others don't wait for a process that has ended."""
@@ -51,13 +54,14 @@ class SharedTables:
         """The whole table, the same as `table.whole()`.
 
         Args:
-            name: of the draw and its layer: each is drawn once.
+            name: of the draw and its layer. Where it is drawn again, all processes do so.
             table: what is drawn.
 
         Raises:
             SpxError: another process of the machine has ended, or the disk is full.
         """
-        path = self.folder / name
+        self._drawn[name] += 1
+        path = self.folder / f"{name}-{self._drawn[name]}"  # never the one before, which still has its name
         try:
             return self._draw(path, table)
         except OSError as error:
@@ -113,8 +117,8 @@ class SharedTables:
     def stop(self) -> None:
         """End this process's part: what is being drawn is given up, and the folder goes."""
         self._stopped.set()
-        if self.process == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._remove is not None:
+            self._remove()
 
 
 def shared_tables(trainer: L.Trainer | None, num_bytes: int) -> SharedTables | None:

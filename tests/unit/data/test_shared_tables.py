@@ -91,7 +91,7 @@ def test_a_full_disk_is_named(tmp_path: Path, table: LazyTable, monkeypatch: pyt
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shared_tables, "reserve", full)
-    with pytest.raises(SpxError, match=r"draw, where the processes of this machine share a table, can't be used"):
+    with pytest.raises(SpxError, match=r"draw-1, where the processes of this machine share a table, can't be used"):
         joined(tmp_path, 1)[0].draw("draw", table)
 
 
