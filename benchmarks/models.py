@@ -1,4 +1,4 @@
-"""What the training benchmarks train: Spexphormer, the plain formulation of it, the Exphormer, and PyG's GCN and GAT.
+"""What the training benchmarks train: Spexphormer, its plain formulation, the Exphormer, and PyG's models.
 
 All of them through the same Trainer, LightningModule base, loss, metric and full batch; each on graphs held in memory.
 """
@@ -26,11 +26,13 @@ from spx.datasets import NodeDataset, load_dataset
 from spx.graph.csr import AttentionGraph
 from spx.graph.features import SparseFeatures
 from spx.graph.scores import AttentionScores
-from spx.training import NodeTask, Spexphormer
+from spx.training import Baseline, NodeTask, Spexphormer
 from spx.training.callbacks import BestCheckpoint
 
 CONVOLUTIONS = ("gcn", "gcn-sparse", "gat")
 """PyG's, which take dense features."""
+PEERS = ("polynormer", "sgformer")
+"""PyG's models as a whole."""
 
 
 class InMemory:
@@ -132,6 +134,9 @@ def build(model: str, dataset: NodeDataset, k: list[int], width: int, heads: int
         task = NodeTask(network, dataset.num_classes, dataset.task, dataset.metric, 0.01, 1e-3, 5)
         data = EdgeIndexData(dataset.name)
         data.sparse = model == "gcn-sparse"
+    elif model in PEERS:
+        data = Augmented(dataset.name, expander_degree=0, self_loops=False)
+        task = Baseline(width, len(k), 0.5, kind=model, num_heads=heads, local_epochs=0, **from_data)
     elif model == "exphormer":
         data, task = Augmented(dataset.name), Spexphormer(**transformer, **from_data)
     else:

@@ -123,8 +123,8 @@ class ResampledGraphData(GraphData):
 
     @property
     def scores_fingerprint(self) -> str | None:
-        """Of the score file's content; None for the sampler "uniform"."""
-        return None if self.scores is None else read_header(self.scores_path).fingerprint
+        """Of the score file's content; None for the sampler "uniform", and for scores in no file."""
+        return None if self.scores is None or self.scores_path is None else read_header(self.scores_path).fingerprint
 
     def state_dict(self) -> dict[str, Any]:
         """What the data are, and which scores the run draws by: a resumed fit takes the same, not newer ones."""

@@ -202,3 +202,14 @@ def test_a_batch_has_a_core_node_for_each_device_at_least(make: Make) -> None:
     with pytest.raises(ConfigError, match=r"batch_size is 3, .* 4 devices"):
         at_epoch(make(batch_size=3), world_size=4).setup("fit")
     at_epoch(make(batch_size=4), world_size=4).setup("fit")
+
+
+def test_a_checkpoint_of_scores_in_no_file_names_none(toy: NodeDataset, make: Make) -> None:
+    data = ResampledGraphData("toy", K, expander_degree=DEGREE)
+    data.use_dataset(toy)
+    data.use_scores(make().scores)
+    state = data.state_dict()
+    assert state["scores_path"] is None
+    assert state["scores_fingerprint"] is None
+    data.load_state_dict(state)
+    assert same(data.draw(0), make().draw(0))
