@@ -36,6 +36,8 @@ KS = (1, 2, 3, 5, 8, 12)
 SCORES, BY_TYPE, UNIFORM, GRAPH_FIRST, TOP = "scores", "scores by type", "uniform", "graph first", "top"
 OVERLAYS = {SCORES: None, BY_TYPE: None, UNIFORM: "uniform", GRAPH_FIRST: "graph-first", TOP: "top"}
 REFERENCES = {"GCN": "gcn", "Exphormer": "exphormer"}
+ALL = "all"
+"""In the place of their k."""
 WITHOUT = (UNIFORM, GRAPH_FIRST)
 """What needs no stage 1."""
 
@@ -73,7 +75,7 @@ def main() -> None:
             if number >= len(case.runs):
                 continue
             try:
-                for row in measure(name, case, *case.runs[number], ks, extra):
+                for row in measure(name, case, *case.runs[number], ks, given.references, extra):
                     rows = merged(rows, row)
                     print(row, flush=True)
             finally:  # stopped by hand, too
@@ -83,8 +85,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", metavar="SET", choices=[[], *CASES], help=f"default: {', '.join(CASES)}")
-    parser.add_argument("--k", type=int, nargs="+", default=KS, help="sampled degrees, each that of all layers")
+    parser.add_argument("--k", type=int, nargs="*", default=KS, help="sampled degrees, each that of all layers")
     parser.add_argument("--runs", type=int, nargs="+", default=(0, 1, 2), help="numbers of seeds, or of splits")
+    parser.add_argument("--references", action=argparse.BooleanOptionalAction, default=True, help="the networks beside")
     parser.add_argument("--small", action="store_true", help="a version of less than a minute")
     return parser.parse_args()
 
@@ -110,6 +113,7 @@ def measure(
     split: int,
     seed: int,
     ks: Sequence[int],
+    references: bool = True,
     extra: tuple[str, ...] = QUIET,
     start: Start | None = None,
     **folders: str,
@@ -120,6 +124,7 @@ def measure(
         name: of the set, for the rows.
         case, split, seed: what is run.
         ks: sampled degrees.
+        references: whether the networks to compare with are among it.
         extra: further arguments of all fits.
         start: as `run_study` takes it; default: `start_forked`.
         **folders: `runs_dir` and others of `Study`.
@@ -127,7 +132,7 @@ def measure(
     one = {"seeds": (seed,), "splits": (split,), "protocol": case.protocol, "extra": extra}
     one |= {"runs_dir": str(RUNS), **folders}
 
-    def row(sampler: str, k: int | None, **changes: Any) -> tuple[Row, list[str]]:
+    def row(sampler: str, k: int | str, **changes: Any) -> tuple[Row, list[str]]:
         study = Study(case.dataset, **one, **changes)
         found = run_study(study, console=Console(quiet=True), start=start or start_forked)
         figures = {"validation %": round(found["val_mean"], 2), "test %": round(found["test_mean"], 2)}
@@ -145,8 +150,8 @@ def measure(
         yield row(BY_TYPE, k, extra_wide=(*of_k, "--data.scores", str(scores)))[0] | {"stage 1 s": found["stage 1 s"]}
         for sampler in (UNIFORM, GRAPH_FIRST, TOP):
             yield row(sampler, k, overlay=OVERLAYS[sampler], extra_wide=of_k)[0]
-    for network, config in REFERENCES.items():
-        yield row(network, None, config=config)[0]
+    for network, config in REFERENCES.items() if references else ():
+        yield row(network, ALL, config=config)[0]
 
 
 def start_forked(command: list[str], folder: Path) -> int:
@@ -182,7 +187,7 @@ def complete(rows: Sequence[Row]) -> dict[tuple[str, int], list[dict[str, Row]]]
     """For each set and k the runs that have all ways to choose, each with its rows by their names."""
     found: dict[tuple[str, int], dict[tuple[int, int], dict[str, Row]]] = {}
     for row in rows:
-        if row["k"] is not None:
+        if row["k"] != ALL:
             of_k = found.setdefault((row["set"], row["k"]), {})
             of_k.setdefault((row["split"], row["seed"]), {})[row["sampler"]] = row
     whole = {key: [run for run in runs.values() if run.keys() >= OVERLAYS.keys()] for key, runs in found.items()}

@@ -86,6 +86,7 @@ class MadeUp:
 @pytest.fixture
 def benchmark(configs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[MadeUp], list[dict]]:
     """Runs the benchmark on the made-up set with made-up fits, and gives the rows of its result file."""
+    (configs_dir / "base").mkdir()  # or the program's own are taken
     (configs_dir / "toy" / "exphormer.yaml").write_text((configs_dir / "toy" / "gcn.yaml").read_text())
     for name in ("graph-first", "top"):
         (configs_dir / "overlays" / f"{name}.wide.yaml").write_text("data: {init_args: {graph_first: true}}\n")
@@ -126,7 +127,7 @@ def test_a_stop_leaves_the_rows_that_are_there_and_the_next_call_makes_the_other
 
 def test_rows_of_a_run_are_replaced_and_others_kept() -> None:
     row = {"set": "a", "split": 0, "seed": 0, "sampler": "top", "k": 2, "test %": 1.0}
-    rows = [row, row | {"k": None}, row | {"seed": 1}]
+    rows = [row, row | {"k": choice.ALL}, row | {"seed": 1}]
     assert choice.merged(rows, row | {"test %": 3.0}) == [row | {"test %": 3.0}, *rows[1:]]
     assert choice.merged(rows, row | {"split": 1}) == [*rows, row | {"split": 1}]
 
@@ -148,7 +149,7 @@ def test_what_scores_are_ahead_by_is_paired_by_run_and_judged_by_validation() ->
     rows += made_rows("a", 1, 5, of_each(82, 83, 72, 77, 60), of_each(85, 85, 99, 80, 61))
     rows += made_rows("a", 0, 2, of_each(50, 50, 50, 49, 50), of_each(52, 51, 50, 53, 50))
     rows += made_rows("a", 1, 2, of_each(50, 50, 50, 49, 50), of_each(52, 51, 50, 53, 50))[:-1]  # not all are there
-    rows += [rows[0] | {"sampler": "GCN", "k": None, "test %": 75.0}]
+    rows += [rows[0] | {"sampler": "GCN", "k": choice.ALL, "test %": 75.0}]
     found = choice.headline(rows)
     ahead = found["a: scores - the best without"]
     # graph first by its validation, though uniform draws test better; differences 3 and 5 at both
