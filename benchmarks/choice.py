@@ -38,6 +38,8 @@ OVERLAYS = {SCORES: None, BY_TYPE: None, UNIFORM: "uniform", GRAPH_FIRST: "graph
 REFERENCES = {"GCN": "gcn", "Exphormer": "exphormer"}
 ALL = "all"
 """In the place of their k."""
+NEEDED = (SCORES, BY_TYPE, UNIFORM, GRAPH_FIRST)
+"""Of a run that is compared."""
 WITHOUT = (UNIFORM, GRAPH_FIRST)
 """What needs no stage 1."""
 
@@ -75,7 +77,7 @@ def main() -> None:
             if number >= len(case.runs):
                 continue
             try:
-                for row in measure(name, case, *case.runs[number], ks, given.references, extra):
+                for row in measure(name, case, *case.runs[number], ks, given.ways, given.references, extra):
                     rows = merged(rows, row)
                     print(row, flush=True)
             finally:  # stopped by hand, too
@@ -87,6 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("sets", nargs="*", metavar="SET", choices=[[], *CASES], help=f"default: {', '.join(CASES)}")
     parser.add_argument("--k", type=int, nargs="*", default=KS, help="sampled degrees, each that of all layers")
     parser.add_argument("--runs", type=int, nargs="+", default=(0, 1, 2), help="numbers of seeds, or of splits")
+    parser.add_argument("--ways", nargs="+", choices=tuple(OVERLAYS), default=tuple(OVERLAYS), help="to choose edges")
     parser.add_argument("--references", action=argparse.BooleanOptionalAction, default=True, help="the networks beside")
     parser.add_argument("--small", action="store_true", help="a version of less than a minute")
     return parser.parse_args()
@@ -113,6 +116,7 @@ def measure(
     split: int,
     seed: int,
     ks: Sequence[int],
+    ways: Sequence[str] = tuple(OVERLAYS),
     references: bool = True,
     extra: tuple[str, ...] = QUIET,
     start: Start | None = None,
@@ -124,6 +128,7 @@ def measure(
         name: of the set, for the rows.
         case, split, seed: what is run.
         ks: sampled degrees.
+        ways: to choose edges.
         references: whether the networks to compare with are among it.
         extra: further arguments of all fits.
         start: as `run_study` takes it; default: `start_forked`.
@@ -144,12 +149,15 @@ def measure(
     num_layers = len(make_plan(Study(case.dataset, **one)).stages[-1].settings["data"]["init_args"]["k"])
     for k in ks:
         of_k = ("--data.k", json.dumps([k] * num_layers))
-        found, (estimator, _) = row(SCORES, k, extra_wide=of_k)
-        yield found
-        scores = averaged(Path(estimator, SCORES_FILE), Path(one["runs_dir"], "by-type"))
-        yield row(BY_TYPE, k, extra_wide=(*of_k, "--data.scores", str(scores)))[0] | {"stage 1 s": found["stage 1 s"]}
-        for sampler in (UNIFORM, GRAPH_FIRST, TOP):
-            yield row(sampler, k, overlay=OVERLAYS[sampler], extra_wide=of_k)[0]
+        for way in [way for way in OVERLAYS if way in ways]:
+            if way != BY_TYPE:
+                found, _ = row(way, k, overlay=OVERLAYS[way], extra_wide=of_k)
+            else:
+                guided, (estimator, _) = row(SCORES, k, extra_wide=of_k)
+                scores = averaged(Path(estimator, SCORES_FILE), Path(one["runs_dir"], "by-type"))
+                found, _ = row(BY_TYPE, k, extra_wide=(*of_k, "--data.scores", str(scores)))
+                found["stage 1 s"] = guided["stage 1 s"]
+            yield found
     for network, config in REFERENCES.items() if references else ():
         yield row(network, ALL, config=config)[0]
 
@@ -184,24 +192,27 @@ def by_type(scores: AttentionScores) -> AttentionScores:
 
 
 def complete(rows: Sequence[Row]) -> dict[tuple[str, int], list[dict[str, Row]]]:
-    """For each set and k the runs that have all ways to choose, each with its rows by their names."""
+    """For each set and k the runs that have the ways to choose that are compared, each with its rows by their names."""
     found: dict[tuple[str, int], dict[tuple[int, int], dict[str, Row]]] = {}
     for row in rows:
         if row["k"] != ALL:
             of_k = found.setdefault((row["set"], row["k"]), {})
             of_k.setdefault((row["split"], row["seed"]), {})[row["sampler"]] = row
-    whole = {key: [run for run in runs.values() if run.keys() >= OVERLAYS.keys()] for key, runs in found.items()}
+    whole = {key: [run for run in runs.values() if run.keys() >= set(NEEDED)] for key, runs in found.items()}
     sets = list(dict.fromkeys(row["set"] for row in rows))
     return {key: whole[key] for key in sorted(whole, key=lambda key: (sets.index(key[0]), key[1])) if whole[key]}
 
 
 def compared(rows: Sequence[Row]) -> list[Row]:
     """A row for each set and k: test metrics, mean +- sample standard deviation over the runs."""
-    return [
-        {"set": name, "k": k, "runs": len(runs)}
-        | {sampler: spread([run[sampler]["test %"] for run in runs]) for sampler in OVERLAYS}
-        for (name, k), runs in complete(rows).items()
-    ]
+    found = []
+    for (name, k), runs in complete(rows).items():
+        tests = {way: [run[way]["test %"] for run in runs if way in run] for way in OVERLAYS}
+        cells = {way: spread(values) if values else "-" for way, values in tests.items()}
+        if len(tests[TOP]) not in (0, len(runs)):
+            cells[TOP] += f" ({len(tests[TOP])})"
+        found.append({"set": name, "k": k, "runs": len(runs), **cells})
+    return found
 
 
 def headline(rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -129,10 +129,13 @@ def choice(rows: list[dict], figure) -> None:
     for axis, name in zip(axes, sets, strict=True):
         ks = [k for of_set, k in found if of_set == name]
         for (sampler, colour), marker in zip(looks.items(), "osDv^", strict=True):
-            of_k = [[run[sampler]["test %"] for run in found[name, k]] for k in ks]
-            errors = [stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0 for values in of_k]
+            of_k = {k: [run[sampler]["test %"] for run in found[name, k] if sampler in run] for k in ks}
+            of_k = {k: values for k, values in of_k.items() if values}
+            errors = [stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0 for values in of_k.values()]
             label = sampler if axis is axes[0] else None
-            axis.errorbar(ks, [*map(fmean, of_k)], errors, fmt=f"{marker}-", color=colour, ms=4, lw=1, label=label)
+            axis.errorbar(
+                [*of_k], [*map(fmean, of_k.values())], errors, fmt=f"{marker}-", color=colour, ms=4, lw=1, label=label
+            )
         for network, line in zip(stage_one.REFERENCES, (":", "--"), strict=True):
             values = [row["test %"] for row in rows if (row["set"], row["sampler"]) == (name, network)]
             if values:

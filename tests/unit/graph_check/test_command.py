@@ -131,6 +131,15 @@ def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFi
     assert "from 2 to 4, mean 3; 11.1% zeros, left out" in (tmp_path / "out/facts.json").read_text()
 
 
+def test_it_says_what_stage_1_has_to_choose_from(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write_tables(tmp_path / "graph")
+    check_main([path, "--facts", "--json", str(tmp_path / "facts.json")])
+    printed = capsys.readouterr().out
+    assert "- Stage 1: a node has 1.0 edges in the mean, at most as many as the 8 that a layer draws." in printed
+    assert f"`spx study {path} --overlay graph-first`" in printed
+    assert "Stage 1: a node has 1.0 edges" in (tmp_path / "facts.json").read_text()
+
+
 def test_facts_are_counted_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before, held = torch.get_num_threads(), []
     torch.set_num_threads(3)
