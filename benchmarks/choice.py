@@ -55,10 +55,14 @@ class Case:
     protocol: str = "public"
     runs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (0, 2))
     """Split and seed of each."""
+    extra: tuple[str, ...] = ()
+    """Further arguments of all fits."""
 
 
 CASES = {
-    "squirrel_filtered": Case("data/npz/squirrel_filtered.npz", runs=((0, 0), (1, 0), (2, 0))),
+    "squirrel_filtered": Case(
+        "data/npz/squirrel_filtered.npz", runs=((0, 0), (1, 0), (2, 0)), extra=("--data.undirected", "true")
+    ),
     "photo": Case("photo", "paper"),
     "blogcatalog": Case("data/npz/blogcatalog.npz"),
     "minesweeper": Case("minesweeper", "paper"),
@@ -134,7 +138,7 @@ def measure(
         start: as `run_study` takes it; default: `start_forked`.
         **folders: `runs_dir` and others of `Study`.
     """
-    one = {"seeds": (seed,), "splits": (split,), "protocol": case.protocol, "extra": extra}
+    one = {"seeds": (seed,), "splits": (split,), "protocol": case.protocol, "extra": (*case.extra, *extra)}
     one |= {"runs_dir": str(RUNS), **folders}
 
     def row(sampler: str, k: int | str, **changes: Any) -> tuple[Row, list[str]]:

@@ -59,7 +59,7 @@ def check_main(argv: Sequence[str] | None = None) -> None:
         with _one_thread():
             graph = read_graph(settings.dataset, settings.data_dir, for_data)
             facts = _facts(graph, configs, phases)
-    num_edges = _print_facts(graph, facts, configs, console, settings.json)
+    num_edges = _print_facts(graph, facts, configs, for_data, console, settings.json)
     if not settings.facts:
         _print_estimate(graph, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
 
@@ -120,7 +120,9 @@ def _facts(graph: "CheckedGraph", configs: Path, phases: Phases) -> _Facts:
     return _Facts(edges, feature_facts(dataset.x), *class_counts(dataset), degree, total)
 
 
-def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: Console, json_file: str | None) -> int:
+def _print_facts(
+    graph: "CheckedGraph", facts: _Facts, configs: Path, for_data: list[str], console: Console, json_file: str | None
+) -> int:
     """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
     from spx.graph_check.columns import column_lines
     from spx.graph_check.facts import memory_of_features, weight_row
@@ -157,7 +159,7 @@ def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: C
     _print_columns(columns, console)
     advice = [*_advice(edges, features, counts, graph), *_doubts(columns), *_recipe(dataset, mean, configs)]
     if k := _data_settings(configs, WIDE).get("k"):
-        advice.append(stage_one_advice(graph.source, mean, k))
+        advice.append(stage_one_advice(graph.source, mean, k, for_data))
     for line in advice:
         console.print(f"- {line}", soft_wrap=True, highlight=False, markup=False)
     if json_file is not None:

@@ -13,15 +13,17 @@ OVERLAY = "graph-first"
 """Of the same study without stage 1."""
 
 
-def stage_one_advice(source: str, mean_degree: float, k: Sequence[int]) -> str:
+def stage_one_advice(source: str, mean_degree: float, k: Sequence[int], arguments: Sequence[str] = ()) -> str:
     """What there is for scores to choose, and the two commands that tell what they are worth.
 
     Args:
         source: name or path of the graph, as it was given.
         mean_degree: of the dataset's own edges.
         k: sampled degree of each layer.
+        arguments: of the data, as `spx fit` takes them.
     """
-    study = f"spx study {shlex.quote(source)}"
+    extra = f" --extra={shlex.quote(shlex.join(arguments))}" if arguments else ""
+    study = f"spx study {shlex.quote(source)}{extra}"
     most = max(k)
     room = "at most as many as" if mean_degree <= most else "more than"
     return (

@@ -18,12 +18,13 @@ def test_it_says_whether_there_is_a_choice(mean_degree: float, room: str) -> Non
 
 
 def test_its_commands_can_be_pasted() -> None:
-    line = stage_one_advice("my graphs/a.npz", 40, [5])
+    line = stage_one_advice("my graphs/a.npz", 40, [5], ["--data.undirected", "true", "--data.edge_weight", "a b"])
     commands = [shlex.split(part) for part in line.split("`")[1::2]]
+    extra = ("--data.undirected", "true", "--data.edge_weight", "a b")
     parsed = [make_parser().parse_args(words[2:]) for words in commands]
-    assert [(each.dataset, each.overlay) for each in parsed] == [
-        ("my graphs/a.npz", None),
-        ("my graphs/a.npz", "graph-first"),
+    assert [(each.dataset, each.overlay, each.extra) for each in parsed] == [
+        ("my graphs/a.npz", None, extra),
+        ("my graphs/a.npz", "graph-first", extra),
     ]
 
 
