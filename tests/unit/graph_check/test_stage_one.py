@@ -23,8 +23,8 @@ def test_its_commands_can_be_pasted() -> None:
     extra = ("--data.undirected", "true", "--data.edge_weight", "a b")
     parsed = [make_parser().parse_args(words[2:]) for words in commands]
     assert [(each.dataset, each.overlay, each.extra) for each in parsed] == [
-        ("my graphs/a.npz", None, extra),
         ("my graphs/a.npz", "graph-first", extra),
+        ("my graphs/a.npz", None, extra),
     ]
 
 
