@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import matplotlib
 
@@ -121,7 +121,8 @@ def batches(rows: list[dict], figure) -> None:
 
 
 def choice(rows: list[dict], figure) -> None:
-    """A panel for each set: the test metric against k, means with their standard errors, and the other networks'."""
+    """A panel for each set: the test metric against k, a line for each run, for k may have other runs each; and the
+    means of the other networks."""
     found = stage_one.complete(rows)
     sets = list(dict.fromkeys(name for name, _ in found))
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
@@ -129,13 +130,14 @@ def choice(rows: list[dict], figure) -> None:
     for axis, name in zip(axes, sets, strict=True):
         ks = [k for of_set, k in found if of_set == name]
         for (sampler, colour), marker in zip(looks.items(), "osDv^", strict=True):
-            of_k = {k: [run[sampler]["test %"] for run in found[name, k] if sampler in run] for k in ks}
-            of_k = {k: values for k, values in of_k.items() if values}
-            errors = [stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0 for values in of_k.values()]
-            label = sampler if axis is axes[0] else None
-            axis.errorbar(
-                [*of_k], [*map(fmean, of_k.values())], errors, fmt=f"{marker}-", color=colour, ms=4, lw=1, label=label
-            )
+            lines: dict[tuple[int, int], list[tuple[int, float]]] = {}
+            for k in ks:
+                for run in [run[sampler] for run in found[name, k] if sampler in run]:
+                    lines.setdefault((run["split"], run["seed"]), []).append((k, run["test %"]))
+            for line in lines.values():
+                axis.plot(*zip(*line, strict=True), f"{marker}-", color=colour, ms=4, lw=1, alpha=0.8)
+            if axis is axes[0]:
+                axis.plot([], [], f"{marker}-", color=colour, ms=4, lw=1, label=sampler)
         for network, line in zip(stage_one.REFERENCES, (":", "--"), strict=True):
             values = [row["test %"] for row in rows if (row["set"], row["sampler"]) == (name, network)]
             if values:

@@ -27,9 +27,8 @@ def stage_one_advice(source: str, mean_degree: float, k: Sequence[int], argument
     most = max(k)
     room = "at most as many as" if mean_degree <= most else "more than"
     return (
-        f"Stage 1: a node has {mean_degree:,.1f} edges in the mean, {room} the {most:,} that a layer draws. Where both "
-        f"were measured (docs/results.md), graph edges first did as well without stage 1: compare `{study} --overlay "
-        f"{OVERLAY}` with `{study}`."
+        f"Stage 1: a node has {mean_degree:,.1f} edges in the mean, {room} the {most:,} that a layer draws. Whether it "
+        f"pays, two studies tell (docs/results.md): `{study} --overlay {OVERLAY}`, without it, and `{study}`."
     )
 
 
