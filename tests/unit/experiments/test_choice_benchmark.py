@@ -164,3 +164,20 @@ def test_what_scores_are_ahead_by_is_paired_by_run_and_judged_by_validation() ->
     assert table[1]["scores"] == "83.00 +- 2.83"
     assert table[0]["top"] == "50.00"
     assert table[1]["top"] == "61.00 (1)"
+
+
+def test_each_run_is_a_line_of_the_picture_of_its_set() -> None:
+    from matplotlib.figure import Figure
+
+    from benchmarks.pictures import choice as draw
+
+    values = of_each(5, 4, 3, 2, 1)
+    rows = [row for k in (2, 5) for row in made_rows("a", 0, k, values, values)]
+    rows += made_rows("a", 1, 2, values, values)[:4]  # top was left out
+    rows += made_rows("b", 0, 2, values, values)
+    rows += [rows[0] | {"sampler": "GCN", "k": choice.ALL}]
+    figure = Figure(layout="constrained")
+    draw(rows, figure)
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
+    drawn = [[len(line.get_xdata()) for line in axis.lines if len(line.get_xdata())] for axis in figure.axes]
+    assert drawn == [[2, 1] * 4 + [2] + [2], [1] * 5]  # the last of a is the GCN's

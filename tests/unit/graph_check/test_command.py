@@ -15,7 +15,7 @@ from rich.console import Console
 from spx.data import AugmentedGraphData
 from spx.datasets import OwnSettings
 from spx.errors import ConfigError
-from spx.graph_check import facts
+from spx.graph_check import facts, trial
 from spx.graph_check.command import _how_measured, check_main
 from spx.graph_check.facts import edge_facts as counted
 from spx.graph_check.phases import Phases
@@ -117,6 +117,17 @@ def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The machine is busy (a load of 1000.0" in _how_measured(stages)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     assert "busy" not in _how_measured(stages)
+
+
+def test_the_trial_says_what_stage_1_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    stages = [
+        StageEstimate(name, 100, seconds, 10, (1, 2), (100,)) for name, seconds in (("estimator", 1), ("wide", 3))
+    ]
+    monkeypatch.setattr(trial, "estimate_stages", lambda *_: stages)
+    check_main([write_tables(tmp_path / "graph")])
+    assert "Stage 1 takes 25% of the time of both" in capsys.readouterr().out
 
 
 def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
