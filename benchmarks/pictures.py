@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import matplotlib
 
@@ -11,6 +12,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from benchmarks import choice as stage_one
 from benchmarks.common import NOT_MEASURED, RESULTS, columns_of, shown
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -118,6 +120,36 @@ def batches(rows: list[dict], figure) -> None:
     axis.invert_yaxis()
 
 
+def choice(rows: list[dict], figure) -> None:
+    """A panel for each set: the test metric against k, a line for each run, for k may have other runs each; and the
+    means of the other networks."""
+    found = stage_one.complete(rows)
+    sets = list(dict.fromkeys(name for name, _ in found))
+    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    looks = dict(zip(stage_one.OVERLAYS, (BLUE, PURPLE, GREY, GREEN, RED), strict=True))
+    for axis, name in zip(axes, sets, strict=True):
+        ks = [k for of_set, k in found if of_set == name]
+        for (sampler, colour), marker in zip(looks.items(), "osDv^", strict=True):
+            lines: dict[tuple[int, int], list[tuple[int, float]]] = {}
+            for k in ks:
+                for run in [run[sampler] for run in found[name, k] if sampler in run]:
+                    lines.setdefault((run["split"], run["seed"]), []).append((k, run["test %"]))
+            for line in lines.values():
+                axis.plot(*zip(*line, strict=True), f"{marker}-", color=colour, ms=4, lw=1, alpha=0.8)
+            if axis is axes[0]:
+                axis.plot([], [], f"{marker}-", color=colour, ms=4, lw=1, label=sampler)
+        for network, line in zip(stage_one.REFERENCES, (":", "--"), strict=True):
+            values = [row["test %"] for row in rows if (row["set"], row["sampler"]) == (name, network)]
+            if values:
+                axis.axhline(fmean(values), color=ORANGE, ls=line, lw=1, label=network if axis is axes[0] else None)
+        axis.set(xscale="log", title=name, xlabel="k of each layer")
+        axis.set_xticks(ks, ks)
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("test metric, %")
+    figure.legend(loc="outside upper center", ncols=7, frameon=False)
+
+
 DRAWN: dict[str, tuple[Callable, tuple[float, float]]] = {
     "sampling": (sampling, (7, 3)),
     "attention": (attention, (8, 4)),
@@ -125,7 +157,10 @@ DRAWN: dict[str, tuple[Callable, tuple[float, float]]] = {
     "training": (training, (8, 3.6)),
     "growth": (growth, (7, 10)),
     "batches": (batches, (7, 2.6)),
+    "choice": (choice, (10, 3.2)),
 }
+TOGETHER = {"choice": stage_one.compared}
+"""What makes the rows of a page of those of a result file, where these are too many."""
 
 
 def table(content: dict) -> str:
@@ -150,7 +185,11 @@ def rewrite(page: str, name: str, text: str) -> str:
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "spx"}
-    tables = {path.stem: table(json.loads(path.read_text())) for path in sorted(RESULTS.glob("*.json"))}
+    tables = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        content = json.loads(path.read_text())
+        content["rows"] = TOGETHER.get(path.stem, list)(content["rows"])
+        tables[path.stem] = table(content)
     for page in PAGES:
         text = page.read_text()
         for name, made in tables.items():

@@ -20,6 +20,7 @@ from spx.experiments.plan import ESTIMATOR, WIDE, merged_settings
 from spx.files import reason, write_json
 from spx.graph_check.phases import Phases
 from spx.graph_check.plus_rule import MOST_TRAINING_NODES, recipe_for
+from spx.graph_check.stage_one import stage_one_advice, time_of_stage_one
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ def check_main(argv: Sequence[str] | None = None) -> None:
         with _one_thread():
             graph = read_graph(settings.dataset, settings.data_dir, for_data)
             facts = _facts(graph, configs, phases)
-    num_edges = _print_facts(graph, facts, configs, console, settings.json)
+    num_edges = _print_facts(graph, facts, configs, for_data, console, settings.json)
     if not settings.facts:
         _print_estimate(graph, num_edges, configs, ["--data.data_dir", settings.data_dir, *for_data], console)
 
@@ -114,12 +115,14 @@ def _facts(graph: "CheckedGraph", configs: Path, phases: Phases) -> _Facts:
     phases.next("Counting edges and components")
     edges = edge_facts(dataset)
     phases.next("Looking at features and classes")
-    degree = _estimator_settings(configs).get("expander_degree", graph.expander_degree)
+    degree = _data_settings(configs, ESTIMATOR).get("expander_degree", graph.expander_degree)
     total = attention_edges(edges.distinct, dataset.num_nodes, degree)
     return _Facts(edges, feature_facts(dataset.x), *class_counts(dataset), degree, total)
 
 
-def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: Console, json_file: str | None) -> int:
+def _print_facts(
+    graph: "CheckedGraph", facts: _Facts, configs: Path, for_data: list[str], console: Console, json_file: str | None
+) -> int:
     """Print, write them as JSON if there is a file for it, and return the number of attention edges."""
     from spx.graph_check.columns import column_lines
     from spx.graph_check.facts import memory_of_features, weight_row
@@ -155,6 +158,8 @@ def _print_facts(graph: "CheckedGraph", facts: _Facts, configs: Path, console: C
     columns = [] if dataset.schema is None else column_lines(dataset.schema)
     _print_columns(columns, console)
     advice = [*_advice(edges, features, counts, graph), *_doubts(columns), *_recipe(dataset, mean, configs)]
+    if k := _data_settings(configs, WIDE).get("k"):
+        advice.append(stage_one_advice(graph.source, mean, k, for_data))
     for line in advice:
         console.print(f"- {line}", soft_wrap=True, highlight=False, markup=False)
     if json_file is not None:
@@ -252,6 +257,7 @@ def _print_estimate(
         )
     console.print(table)
     console.print(_how_measured(stages), soft_wrap=True, highlight=False)
+    console.print(time_of_stage_one(stages), soft_wrap=True, highlight=False)
     available = available_memory_mb()
     settings, row_bytes = full_settings(configs, WIDE), dataset.x.nbytes / dataset.num_nodes
     core = core_nodes_that_fit(settings, dataset.num_nodes, row_bytes, stages[1].peak_rss_mb, available)
@@ -285,5 +291,5 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
-def _estimator_settings(configs: Path) -> dict:
-    return merged_settings(config_layers(configs, ESTIMATOR)).get("data", {}).get("init_args", {})
+def _data_settings(configs: Path, kind: str) -> dict:
+    return merged_settings(config_layers(configs, kind)).get("data", {}).get("init_args", {})

@@ -207,7 +207,7 @@ def test_one_batch_of_training_and_validation(config, tmp_path):
 @every_day(
     "overlay",
     sorted(path.name for path in (CONFIGS / OVERLAYS).glob("*.yaml")),
-    ("debug.yaml", "gpu.yaml", "no-norm.estimator.yaml", "top.wide.yaml"),
+    ("debug.yaml", "gpu.yaml", "no-norm.estimator.yaml", "top.wide.yaml", "graph-first.wide.yaml"),
 )
 def test_overlay_changes_what_it_says_and_nothing_else(overlay, tmp_path):
     config = "estimator" if overlay.endswith(".estimator.yaml") else "wide"
@@ -239,6 +239,15 @@ def agrees(setting, written):
 def test_only_the_wide_network_needs_stage_1(name, config):
     plan = make_plan(Study(name, config=config, configs_dir=str(CONFIGS)))
     assert len(plan.stages) == (2 if config == "wide" else 1)
+
+
+@pytest.mark.parametrize("name", ["actor", OWN_PATH])
+@pytest.mark.parametrize("overlay", ["uniform", "graph-first"])
+def test_overlays_that_choose_without_scores_leave_stage_1_out(overlay, name):
+    plan = make_plan(Study(name, overlay=overlay, configs_dir=str(CONFIGS)))
+    assert [stage.name for stage in plan.stages] == [f"wide-{overlay}"]
+    data = plan.stages[0].settings["data"]["init_args"]
+    assert (data["sampler"], data.get("graph_first", False)) == ("uniform", overlay == "graph-first")
 
 
 @pytest.mark.parametrize("name", [*DATASETS, OWN])

@@ -15,7 +15,7 @@ from rich.console import Console
 from spx.data import AugmentedGraphData
 from spx.datasets import OwnSettings
 from spx.errors import ConfigError
-from spx.graph_check import facts
+from spx.graph_check import facts, trial
 from spx.graph_check.command import _how_measured, check_main
 from spx.graph_check.facts import edge_facts as counted
 from spx.graph_check.phases import Phases
@@ -119,6 +119,17 @@ def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "busy" not in _how_measured(stages)
 
 
+def test_the_trial_says_what_stage_1_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    stages = [
+        StageEstimate(name, 100, seconds, 10, (1, 2), (100,)) for name, seconds in (("estimator", 1), ("wide", 3))
+    ]
+    monkeypatch.setattr(trial, "estimate_stages", lambda *_: stages)
+    check_main([write_tables(tmp_path / "graph")])
+    assert "Stage 1 takes 25% of the time of both" in capsys.readouterr().out
+
+
 def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = write_tables(tmp_path)
     rows = [f"{n},{n + 1},{0 if n < 11 else 2 if n % 2 else 4}" for n in range(99)]
@@ -129,6 +140,15 @@ def test_it_has_a_line_for_edge_weights(tmp_path: Path, capsys: pytest.CaptureFi
     assert "edge weights" not in (tmp_path / "out/facts.json").read_text()
     check_main([*words, "--extra=--data.edge_weight w"])
     assert "from 2 to 4, mean 3; 11.1% zeros, left out" in (tmp_path / "out/facts.json").read_text()
+
+
+def test_it_says_what_stage_1_has_to_choose_from(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = write_tables(tmp_path / "graph")
+    check_main([path, "--facts", "--json", str(tmp_path / "facts.json")])
+    printed = capsys.readouterr().out
+    assert "- Stage 1: a node has 1.0 edges in the mean, at most as many as the 8 that a layer draws." in printed
+    assert f"`spx study {path} --overlay graph-first`" in printed
+    assert "Stage 1: a node has 1.0 edges" in (tmp_path / "facts.json").read_text()
 
 
 def test_facts_are_counted_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
