@@ -10,11 +10,13 @@ from typing import Any
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.common import arguments, report
-from benchmarks.hidden import CASES, folders
+from benchmarks.hidden import folders
 from spx.experiments.plan import ESTIMATOR, WIDE
 from spx.files import read_json
 from spx.run_folder import RECORD_FILE
 
+CASES = {"actor": (0, 1), "photo": (0,)}
+"""Dataset and its splits."""
 SHARE = 0.1
 STAGES = (ESTIMATOR, WIDE)
 
