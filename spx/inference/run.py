@@ -29,7 +29,7 @@ from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.recorded import facts, recorded_figures
 from spx.inference.run_files import read_run
-from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
+from spx.inference.selection import asked_nodes, check_features, find_nodes, is_graph, is_same_graph
 from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
 
@@ -188,10 +188,8 @@ class TrainedRun:
             return self.on(graph_or_nodes).predict_batches(**settings)
         if is_graph(graph_or_nodes):
             x = graph_or_nodes.x if x is None else x
-        elif graph_or_nodes is not None and nodes is not None:
-            raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
         else:
-            nodes = graph_or_nodes if nodes is None else nodes
+            nodes = asked_nodes(graph_or_nodes, nodes)
         numbers = find_nodes(nodes, self.data.dataset, self.known)
         if x is not None and getattr(graph_or_nodes, "schema", None) != self.data.dataset.schema and self._is_scaled:
             logger.warning(
@@ -230,9 +228,7 @@ class TrainedRun:
         if is_graph(graph_or_nodes) or (nodes is not None and isinstance(graph_or_nodes, str | Path)):
             on_graph = self.on(graph_or_nodes)
             return on_graph.explain(nodes=nodes, draws=draws, most=most, batch_size=batch_size)
-        if graph_or_nodes is not None and nodes is not None:
-            raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
-        return explain(self, graph_or_nodes if nodes is None else nodes, draws, most, batch_size)
+        return explain(self, asked_nodes(graph_or_nodes, nodes), draws, most, batch_size)
 
     def _batches(
         self, nodes: Tensor, x: Features | StoredFeatures, draws: list[tuple], batch_size: int

@@ -20,6 +20,23 @@ SHOWN = 5
 """Examples in an error."""
 
 
+def asked_nodes(first: Any, nodes: Any) -> Any:
+    """Nodes that are given as the first argument or by `nodes=`; None: all.
+
+    Raises:
+        ConfigError: as both, or a table.
+    """
+    for given in (first, nodes):
+        if hasattr(given, "columns"):
+            raise ConfigError(
+                f"nodes is a table of the columns {_examples(given.columns)}; give a list of names, such as one of its "
+                "columns. A graph as it has become is given with its edges: run.on(nodes, edges)."
+            )
+    if first is not None and nodes is not None:
+        raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
+    return first if nodes is None else nodes
+
+
 def find_nodes(nodes: Any, dataset: NodeDataset, known: KnownNodes | None = None) -> Tensor:
     """Numbers [B] int64 of the nodes.
 

@@ -107,6 +107,14 @@ def test_nodes_that_are_new_are_explained_and_one_that_is_gone_is_named(
     assert not (folder / "gone.html").exists()
 
 
+def test_what_keeps_a_newer_graph_from_being_read_is_named(folder: Path, refused: Callable[..., str]) -> None:
+    """An edge of a node that is gone, in a graph without labels, of which predictions have no need."""
+    bare = [{name: row[name] for name in ("id", "age", "city", "amount")} for row in nodes() if row["id"] != "n5"]
+    message = refused("predict", WIDE, "--dataset", newer(folder, bare, edges()), "--output", "p.csv")
+    assert message.count("\n") == 1
+    assert "edges.csv: column 'source' names ids that no node has, 3 times of 180, such as 'n5'" in message
+
+
 @pytest.mark.parametrize(
     "file", ["nodes.parquet", "estimator/model.json", "estimator/model.safetensors", "estimator"], ids=str
 )
