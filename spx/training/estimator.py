@@ -29,7 +29,8 @@ class AttentionEstimator(NodeTask):
           class_path: spx.training.AttentionEstimator
           init_args: {width: 4, num_layers: 4, temperature_decay: 0.99, temperature_wait: 20}
 
-    A fit that starts from another's weights starts at their temperature: at another one they are another network.
+    A fit that starts from another's weights starts at their temperature: at another one they are another network. A long
+    fit on a graph that has changed much may be worth a new start at 1.
 
     Args:
         width: d_s, 4 to 8.
@@ -44,6 +45,7 @@ class AttentionEstimator(NodeTask):
         temperature_decay: gamma; 1 keeps T as it is at first.
         temperature_wait: epochs before T falls.
         temperature_min: T_min.
+        temperature_start: T before it falls; default: that of the weights at hand, 1 of new ones.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -76,6 +78,7 @@ class AttentionEstimator(NodeTask):
         temperature_decay: float = 0.99,
         temperature_wait: int = 5,
         temperature_min: float = 0.05,
+        temperature_start: float | None = None,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -101,6 +104,8 @@ class AttentionEstimator(NodeTask):
         super().__init__(
             network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, class_weights=class_weights
         )
+        if temperature_start is not None and not 0 < temperature_start <= 1:
+            raise ConfigError(f"temperature_start is {temperature_start}; it lies in (0, 1].")
         if not (0 < temperature_decay <= 1 and 0 < temperature_min <= 1 and temperature_wait >= 0):
             raise ConfigError(
                 f"temperature_decay is {temperature_decay}, temperature_min {temperature_min}, temperature_wait "
@@ -130,7 +135,7 @@ class AttentionEstimator(NodeTask):
     def on_fit_start(self) -> None:
         super().on_fit_start()
         if self._initial_temperature is None:  # a fit from the start
-            self._initial_temperature = self.temperature
+            self._initial_temperature = self.hparams.temperature_start or self.temperature
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()

@@ -29,6 +29,8 @@ def test_annealed_temperature_by_hand() -> None:
         {"temperature_min": 0.0},
         {"temperature_min": 2.0},
         {"temperature_wait": -1},
+        {"temperature_start": 0.0},
+        {"temperature_start": 1.5},
     ],
 )
 def test_a_temperature_that_can_not_be_is_refused(settings: dict) -> None:
@@ -94,12 +96,13 @@ def test_a_resumed_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_a_fit_from_weights_goes_on_at_their_temperature(tmp_path: Path) -> None:
     """Also one that is stopped and resumed, whose checkpoint has the temperature that it has fallen to."""
 
-    def fit(name: str, epochs: int, **settings: object) -> Run:
-        model = estimator(temperature_decay=0.5, temperature_wait=1)
+    def fit(name: str, epochs: int, start: float | None = None, **settings: object) -> Run:
+        model = estimator(temperature_decay=0.5, temperature_wait=1, temperature_start=start)
         model.network.temperature.fill_(0.5)
         return train(tmp_path, model, augmented(), name=name, epochs=epochs, **settings)
 
     assert scalars(fit("whole", 4).folder)["work/temperature"] == [0.5, 0.5, 0.25, 0.125]
+    assert scalars(fit("anew", 3, start=1.0).folder)["work/temperature"] == [1, 1, 0.5], "as is asked for"
     half = fit("half", 2)
     fit("resumed", 4, ckpt_path=str(half.folder / "checkpoints" / "last.ckpt"))
     whole, resumed = (
