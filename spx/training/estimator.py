@@ -29,8 +29,8 @@ class AttentionEstimator(NodeTask):
           class_path: spx.training.AttentionEstimator
           init_args: {width: 4, num_layers: 4, temperature_decay: 0.99, temperature_wait: 20}
 
-    A fit that starts from another's weights starts at their temperature: at another one they are another network. A long
-    fit on a graph that has changed much may be worth a new start at 1.
+    A fit that starts from another's weights starts at their temperature: at another one they are another network. A
+    long fit on a graph that has changed much may be worth a new start at 1.
 
     Args:
         width: d_s, 4 to 8.
