@@ -113,6 +113,11 @@ def report(
     print(f"Written: {path}")
 
 
+def kept_rows(name: str) -> list[dict[str, Any]]:
+    """The rows of the results that lie there; none are there yet."""
+    return (read_json(RESULTS / f"{name}.json") or {"rows": []})["rows"]
+
+
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -4,7 +4,6 @@
 and of its neighbours. Letters: N nodes then and N' now, F features, E edges.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +64,8 @@ def known_nodes(dataset: NodeDataset) -> KnownNodes:
     part = torch.zeros(dataset.num_nodes, dtype=torch.uint8)
     for place, nodes in enumerate(dataset.split, start=1):
         part[nodes] = place
-    neighbors, degree = _neighbors(dataset, torch.arange(dataset.num_nodes))
+    neighbors = _neighbors(dataset, torch.arange(dataset.num_nodes))
+    degree = torch.bincount(dataset.edge_index[1], minlength=dataset.num_nodes).int()
     return KnownNodes(dataset.node_ids, part, _values(dataset.x), neighbors, degree)
 
 
@@ -113,10 +113,9 @@ def match_nodes(known: KnownNodes, dataset: NodeDataset) -> Match:
     places[then] = stayed
     new, gone = dataset.num_nodes - stayed.numel(), known.num_nodes - stayed.numel()
     codes = torch.where(numbers >= 0, numbers, known.num_nodes + torch.arange(dataset.num_nodes))
-    neighbors, degree = _neighbors(dataset, codes)
-    other_edges = int((neighbors[stayed] != known.neighbors[then]).sum())
+    other_edges = int((_neighbors(dataset, codes)[stayed] != known.neighbors[then]).sum())
     other_values = int((_values(dataset.x)[stayed] != known.values[then]).sum())
-    edges, edges_then = int(degree.sum()), int(known.degree.sum())
+    edges, edges_then = dataset.edge_index.shape[1], int(known.degree.sum())
     texts = [_counted(new, "node is new", "nodes are new"), _counted(gone, "node is gone", "nodes are gone")]
     texts.append(_counted(other_edges, "that stayed has other neighbours", "that stayed have other neighbours"))
     texts.append(_counted(other_values, "that stayed has other features", "that stayed have other features"))
@@ -158,19 +157,12 @@ def _values(x: Features) -> Tensor:
     return torch.cat(digests) if digests else torch.zeros(0, dtype=torch.int64)
 
 
-def _neighbors(dataset: NodeDataset, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """[N] int64, the sum over a node's edges of its neighbours' mixed codes, and [N] int32, how many there are."""
-    digests, degree = torch.zeros(dataset.num_nodes, dtype=torch.int64), torch.zeros(dataset.num_nodes).int()
-    mixed = _mixed(codes)
-    for source, target in _edge_parts(dataset.edge_index, max(_CHUNK, dataset.num_nodes)):
+def _neighbors(dataset: NodeDataset, codes: Tensor) -> Tensor:
+    """[N] int64, the sum over a node's edges of its neighbours' mixed codes."""
+    digests, mixed = torch.zeros(dataset.num_nodes, dtype=torch.int64), _mixed(codes)
+    for source, target in zip(*(ends.split(_CHUNK) for ends in dataset.edge_index), strict=True):
         digests.index_add_(0, target, mixed[source])
-        degree += torch.bincount(target, minlength=dataset.num_nodes).int()
-    return digests, degree
-
-
-def _edge_parts(edge_index: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of as many edges as there are nodes, at least: each part is counted over all nodes."""
-    yield from zip(*(ends.split(size) for ends in edge_index), strict=True)
+    return digests
 
 
 def _mixed(codes: Tensor) -> Tensor:

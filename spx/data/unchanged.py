@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from spx.datasets import changed_columns, changed_parts, what_changed
+from spx.datasets import changed_columns, changed_parts, has_other_nodes, what_changed
 from spx.datasets.own.schema import Schema
 from spx.errors import ArtifactError, ConfigError
 
@@ -27,7 +27,11 @@ class Changes(NamedTuple):
 def changes_since(state: Mapping[str, Any], data: "GraphData") -> Changes:
     """What changed since the state was taken (`GraphData.state_dict`, or a record with a fingerprint)."""
     fingerprint, dataset = state.get("fingerprint"), data.dataset
-    parts = () if fingerprint is None else changed_parts(str(fingerprint), data.data_fingerprint, dataset)
+    parts: tuple[str, ...] = ()
+    if fingerprint is not None and has_other_nodes(str(fingerprint), dataset):
+        parts = ("nodes",)  # then there is no need to read all the rest
+    elif fingerprint is not None:
+        parts = changed_parts(str(fingerprint), data.data_fingerprint, dataset)
     columns = changed_columns(state.get("feature_names"), dataset.feature_names)
     if columns is not None:
         parts = (*(part for part in parts if part not in ("columns", "features", "written")), "columns")

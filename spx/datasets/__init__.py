@@ -8,7 +8,14 @@ and pooch are only imported when a raw file is really fetched or parsed.
 """
 
 from spx.datasets.checks import check_dataset
-from spx.datasets.fingerprint import changed_columns, changed_parts, data_fingerprint, split_fingerprint, what_changed
+from spx.datasets.fingerprint import (
+    changed_columns,
+    changed_parts,
+    data_fingerprint,
+    has_other_nodes,
+    split_fingerprint,
+    what_changed,
+)
 from spx.datasets.load import load_dataset
 from spx.datasets.minesweeper import minesweeper_grid
 from spx.datasets.own.settings import OwnSettings
@@ -27,6 +34,7 @@ __all__ = [
     "changed_parts",
     "check_dataset",
     "data_fingerprint",
+    "has_other_nodes",
     "load_dataset",
     "minesweeper_grid",
     "random_split",

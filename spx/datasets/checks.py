@@ -1,6 +1,7 @@
 """The gate that every dataset passes before anyone trains on it."""
 
 import logging
+import math
 
 import torch
 from torch import Tensor
@@ -87,8 +88,10 @@ def _check_features(x: Features, mend: str) -> None:
         broken, largest = broken_rows(x).numel(), float(x.values.abs().max()) if x.num_entries else 0.0
     else:  # in one pass: they may lie on disk
         for rows in row_chunks(x):
-            broken += int((~rows.isfinite().all(dim=1)).sum())
-            largest = max(largest, float(rows.abs().max()) if rows.numel() else 0.0)
+            low, high = (float(end) for end in rows.aminmax()) if rows.numel() else (0.0, 0.0)
+            if not math.isfinite(high - low):  # NaN is both ends
+                broken += int((~rows.isfinite().all(dim=1)).sum())
+            largest = max(largest, -low, high)
     if broken:
         raise DatasetError(f"the features of {broken} of {x.size(0)} nodes hold NaN or infinity. {mend}")
     if largest > LARGEST_FEATURE:

@@ -115,6 +115,11 @@ def changed_parts(recorded: str, present: str, dataset: NodeDataset) -> tuple[st
     return tuple(changed)
 
 
+def has_other_nodes(recorded: str, dataset: NodeDataset) -> bool:
+    """Whether the dataset has another number of nodes than the recorded fingerprint says; older ones don't say it."""
+    return _parts(recorded).get("nodes", str(dataset.num_nodes)) != str(dataset.num_nodes)
+
+
 def _had_minus_zeros(digest: str | None, dataset: NodeDataset) -> bool:
     """Whether the digest is an older one, in which minus zeros counted as what they are. Sparse features have none any
     more."""

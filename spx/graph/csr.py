@@ -114,7 +114,7 @@ def distinct_edges(edge_index: Tensor, num_nodes: int, rows: range | None = None
         DatasetError: an endpoint lies outside [0, N).
     """
     if edge_index.numel():
-        low, high = int(edge_index.min()), int(edge_index.max())
+        low, high = (int(end) for end in edge_index.aminmax())
         if low < 0 or high >= num_nodes:
             raise DatasetError(
                 f"edge_index holds node {low if low < 0 else high}, but the graph has nodes 0 to {num_nodes - 1}. "

@@ -54,15 +54,16 @@ def grown_expander(
         raise ConfigError(f"places must be distinct nodes below {num_nodes}, or -1.")
     if min(places.numel(), num_nodes) <= ALL_PAIRS_NODES or kept.numel() == 0:
         return build_expander(num_nodes, degree, seed, kind)
-    before = build_expander(places.numel(), degree, seed, kind)
-    next_kept = [_without_gone(before[:, 2 * cycle].long(), places, num_nodes) for cycle in range(degree)]
+    before, stayed = build_expander(places.numel(), degree, seed, kind), (places >= 0).nonzero().flatten()
+    next_kept = [_without_gone(before[:, 2 * cycle].long(), places, stayed, num_nodes) for cycle in range(degree)]
+    new = (next_kept[0] < 0).nonzero().flatten() if next_kept else kept[:0]
     numbers = torch.arange(num_nodes, dtype=torch.int32)
     generator = torch.Generator().manual_seed(seed)
     required, best, best_gap = required_gap(2 * degree), None, -1.0
     for _ in range(MAX_INSERTIONS):
         table = torch.empty(num_nodes, 2 * degree, dtype=torch.int32)
         for cycle, successor in enumerate(next_kept):
-            following = _with_new(successor, kept, generator)
+            following = _with_new(successor, kept, new, generator)
             table[:, 2 * cycle] = following.to(torch.int32)
             table[:, 2 * cycle + 1].index_copy_(0, following, numbers)
         if kept.numel() == num_nodes or num_nodes > SPECTRAL_CHECK_NODES or required <= 0:
@@ -75,29 +76,27 @@ def grown_expander(
     return best
 
 
-def _without_gone(successor: Tensor, places: Tensor, num_nodes: int) -> Tensor:
+def _without_gone(successor: Tensor, places: Tensor, stayed: Tensor, num_nodes: int) -> Tensor:
     """[num_nodes] int64, the successor of each kept node among the kept ones, in the new graph's numbers; -1 of others.
 
     Runs of nodes that are gone are skipped a step at a time, by the nodes that haven't passed theirs yet: as many steps
     as the longest run has nodes, a few unless nearly all are gone.
     """
-    of_kept = (places >= 0).nonzero().flatten()
-    reached = places[successor[of_kept]]
+    reached = places[successor[stayed]]
     waiting = (reached < 0).nonzero().flatten()
-    at = successor[of_kept[waiting]]
+    at = successor[stayed[waiting]]
     while waiting.numel():
         at = successor[at]
         reached[waiting] = places[at]
         still = places[at] < 0
         waiting, at = waiting[still], at[still]
     result = torch.full((num_nodes,), -1)
-    result.index_copy_(0, places[of_kept], reached)
+    result.index_copy_(0, places[stayed], reached)
     return result
 
 
-def _with_new(successor: Tensor, kept: Tensor, generator: torch.Generator) -> Tensor:
+def _with_new(successor: Tensor, kept: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
     """The permutation with each new node between a random kept one and its successor; several there in random order."""
-    new = (successor < 0).nonzero().flatten()
     if not new.numel():
         return successor
     new = new[torch.randperm(new.numel(), generator=generator)]

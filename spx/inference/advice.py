@@ -13,7 +13,7 @@ from rich.table import Table
 
 from spx.arguments import CommandParser
 from spx.dataset_names import is_path
-from spx.errors import ArtifactError
+from spx.errors import ArtifactError, ConfigError
 from spx.files import read_json
 from spx.run_folder import RECORD_FILE, version_numbers
 
@@ -38,11 +38,11 @@ def advise_main(argv: Sequence[str] | None = None) -> None:
     """Entry point.
 
     Raises:
-        SpxError: the run isn't finished, wasn't tested, or its data can't be loaded.
+        SpxError: the run isn't finished, wasn't tested, or its data can't be loaded or changed since.
     """
     given = make_parser().parse_args(argv)
     from spx.inference.baselines import features_value, majority_value
-    from spx.inference.rebuild import build_data, build_model
+    from spx.inference.rebuild import build_data, build_model, class_names
     from spx.inference.run_files import read_run
 
     files = read_run(given.run_folder)
@@ -50,7 +50,13 @@ def advise_main(argv: Sequence[str] | None = None) -> None:
     if record.get("test") is None:
         raise ArtifactError(f"The run {files.folder} holds no test figure. Fit it with --then_test true.")
     network = build_model(files)
-    data = build_data(files, network, given.dataset, given.data_dir)
+    names = class_names(files, network.model.num_outputs)
+    data, _, match = build_data(files, network, given.dataset, given.data_dir, names=names)
+    if match is not None:
+        raise ConfigError(
+            f"The graph changed since the run {files.folder} was tested: its figure is of other data than baselines on "
+            "this graph would be. Give the graph as it was: --dataset PATH."
+        )
     metric, balanced = network.model.metric_name, network.model.class_weights is not None
     console = Console()
     console.print("\nFitting a logistic regression on the features alone ...", highlight=False)

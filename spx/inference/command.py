@@ -80,7 +80,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", help=CHECKPOINT)
     parser.add_argument("--device", default=None, help="cpu or cuda (default: a GPU if there is one)")
     for name, what in (
-        ("dataset", "new place of a graph of your own, or the graph as it has become since, to predict"),
+        ("dataset", "new place of a graph of your own, or the graph as it has become since"),
         ("data_dir", "new place of the datasets' folder"),
         ("scores", "new place of the score file"),
     ):

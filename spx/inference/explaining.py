@@ -46,11 +46,13 @@ def explain_batches(run: "TrainedRun", nodes: Any, draws: int, most: int, batch_
             raise ConfigError(f"{name} is {number}; it must be at least 1.")
     if nodes is None:
         raise ConfigError("No node is given. Give those to explain, such as nodes=['anna', 'ben'].")
-    numbers = find_nodes(nodes, run.data.dataset)
+    numbers = find_nodes(nodes, run.data.dataset, run.known)
     neighborhoods = run._neighborhoods(draws)
     dataset = run.data.dataset._replace(x=run.data.x)  # those that it predicts by
 
     facts = {"run": str(run.folder), "dataset": run.data.dataset_name, "layers": str(len(network.layers))}
+    if run.match is not None and run.match.text:
+        facts["since the training"] = run.match.text
     for batch in numbers.split(batch_size_of(network, neighborhoods[0], batch_size)):
         explanation = explain_batch(network, dataset, neighborhoods, _judged(run, batch, draws), most)
         yield explanation._replace(facts=facts | {"draws": str(len(neighborhoods))})

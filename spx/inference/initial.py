@@ -1,7 +1,7 @@
 """Starting a fit from the weights of a finished run: `spx fit ... --init_from RUN`.
 
-Other than resuming it is a new run: epochs, learning rate, temperature and moments of the optimiser start anew, and the
-data may have changed.
+Other than resuming it is a new run: epochs, learning rate and moments of the optimiser start anew, and the data may
+have changed. Stage 1's temperature falls from the one that the weights were learned at.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ from spx.inference.run_files import read_run
 from spx.nn.export import CONFIG_FILE, load_network, network_arguments, read_config
 from spx.run_folder import ESTIMATOR_FOLDER
 from spx.training import AttentionEstimator, NodeTask
-
-STARTS_ANEW = ("network.temperature",)
 
 
 class InitialWeights(NamedTuple):
@@ -78,7 +76,7 @@ def start_from(model: NodeTask, initial: InitialWeights, names: Sequence[str] | 
     names = tuple(map(str, range(model.num_outputs))) if names is None else tuple(names)
     rows = torch.tensor([initial.class_names.index(name) if name in initial.class_names else -1 for name in names])
     own = model.state_dict()
-    state = {name: own[name] if name in STARTS_ANEW else tensor for name, tensor in initial.state.items()}
+    state = dict(initial.state)
     for name in _rows_of_classes(model):
         chosen = own[name].clone()
         chosen[rows >= 0] = state[name][rows[rows >= 0]].to(chosen)

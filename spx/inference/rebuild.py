@@ -1,6 +1,5 @@
 """A run's network and data, built again from its files: known classes only, and data that hasn't changed since."""
 
-import contextlib
 import logging
 import os
 from pathlib import Path
@@ -263,9 +262,11 @@ def _load(files: RunFiles, data: GraphData, names: tuple[str, ...] | None, task:
         problem = error
     if names is not None and is_path(data.source):
         data.only_predict(names, task)
-        with contextlib.suppress(DatasetError):
+        try:
             _ = data.dataset
             return
+        except DatasetError as error:
+            problem = error  # what is wrong beside labels and split
     if given:
         raise problem
     raise DatasetError(

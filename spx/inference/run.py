@@ -29,7 +29,7 @@ from spx.inference.predictions import Predictions, from_step, joined
 from spx.inference.rebuild import build_data, build_model, class_names
 from spx.inference.recorded import facts, recorded_figures
 from spx.inference.run_files import read_run
-from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
+from spx.inference.selection import asked_nodes, check_features, find_nodes, is_graph, is_same_graph
 from spx.nn.norms import GraphNorm
 from spx.training import NodeTask
 
@@ -50,7 +50,7 @@ def load(
 
     Args:
         run_folder: `<runs_dir>/<dataset>/<name>/version_N`, the folder of a fit from Python, or a .ckpt file of either.
-        dataset: new place of a graph of your own.
+        dataset: new place of a graph of your own, or the graph as it has become since.
         data_dir: new place of the datasets' folder.
         scores: new place of the score file.
         checkpoint: "best" on validation, "last", or the path of a .ckpt file.
@@ -188,11 +188,9 @@ class TrainedRun:
             return self.on(graph_or_nodes).predict_batches(**settings)
         if is_graph(graph_or_nodes):
             x = graph_or_nodes.x if x is None else x
-        elif graph_or_nodes is not None and nodes is not None:
-            raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
         else:
-            nodes = graph_or_nodes if nodes is None else nodes
-        numbers = find_nodes(nodes, self.data.dataset)
+            nodes = asked_nodes(graph_or_nodes, nodes)
+        numbers = find_nodes(nodes, self.data.dataset, self.known)
         if x is not None and getattr(graph_or_nodes, "schema", None) != self.data.dataset.schema and self._is_scaled:
             logger.warning(
                 "The run %s scales numbers of its table: the features given are taken as already scaled, as those of "
@@ -203,11 +201,18 @@ class TrainedRun:
         return self._batches(numbers, x, self._neighborhoods(draws, numbers, batch_size), batch_size)
 
     def explain(
-        self, nodes: Any, *, draws: int = DRAWS, most: int = MOST, batch_size: int = EXPLAINED_AT_ONCE
+        self,
+        graph_or_nodes: Any = None,
+        *,
+        nodes: Any = None,
+        draws: int = DRAWS,
+        most: int = MOST,
+        batch_size: int = EXPLAINED_AT_ONCE,
     ) -> Explanation:
         """Why the nodes were judged so: what removing a neighbour does, what was attended to, which features count.
 
         Args:
+            graph_or_nodes: nodes; or a graph as it has become (`on`), as a PyG `Data`, a `NodeDataset` or a path.
             nodes: as for `predict_batches`, but not all.
             draws: R, the same as those of a prediction.
             most: neighbours whose removal is tried, input nodes and features that are kept, of each node.
@@ -218,8 +223,12 @@ class TrainedRun:
 
         Raises:
             ConfigError: unknown nodes, none, a network without attention, or a count below 1.
+            DatasetError, ArtifactError: as `on`.
         """
-        return explain(self, nodes, draws, most, batch_size)
+        if is_graph(graph_or_nodes) or (nodes is not None and isinstance(graph_or_nodes, str | Path)):
+            on_graph = self.on(graph_or_nodes)
+            return on_graph.explain(nodes=nodes, draws=draws, most=most, batch_size=batch_size)
+        return explain(self, asked_nodes(graph_or_nodes, nodes), draws, most, batch_size)
 
     def _batches(
         self, nodes: Tensor, x: Features | StoredFeatures, draws: list[tuple], batch_size: int

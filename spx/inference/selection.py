@@ -8,6 +8,7 @@ from scipy.sparse import coo_matrix, issparse
 from torch import Tensor
 
 from spx.data import GraphData
+from spx.data.known_nodes import KnownNodes
 from spx.datasets import NodeDataset
 from spx.datasets.checks import FEATURE_DTYPES, broken_rows
 from spx.errors import ArtifactError, ConfigError
@@ -19,20 +20,38 @@ SHOWN = 5
 """Examples in an error."""
 
 
-def find_nodes(nodes: Any, dataset: NodeDataset) -> Tensor:
+def asked_nodes(first: Any, nodes: Any) -> Any:
+    """Nodes that are given as the first argument or by `nodes=`; None: all.
+
+    Raises:
+        ConfigError: as both, or a table.
+    """
+    for given in (first, nodes):
+        if hasattr(given, "columns"):
+            raise ConfigError(
+                f"nodes is a table of the columns {_examples(given.columns)}; give a list of names, such as one of its "
+                "columns. A graph as it has become is given with its edges: run.on(nodes, edges)."
+            )
+    if first is not None and nodes is not None:
+        raise ConfigError("Nodes are given twice: leave out the first argument, or nodes=.")
+    return first if nodes is None else nodes
+
+
+def find_nodes(nodes: Any, dataset: NodeDataset, known: KnownNodes | None = None) -> Tensor:
     """Numbers [B] int64 of the nodes.
 
     Args:
         nodes: a tensor of the nodes' numbers; or a list, array or Series of their names in the user's files, which
             are their numbers where the dataset has no names; None: all nodes.
         dataset: that they belong to.
+        known: nodes of the graph as it was in training, if it has changed since: an error tells those that are gone.
 
     Raises:
         ConfigError: no node, an unknown one, one given twice, or something else than nodes.
     """
     if nodes is None:
         return torch.arange(dataset.num_nodes)
-    numbers = _checked_numbers(nodes, dataset) if isinstance(nodes, Tensor) else _numbers_of(nodes, dataset)
+    numbers = _checked_numbers(nodes, dataset) if isinstance(nodes, Tensor) else _numbers_of(nodes, dataset, known)
     if not numbers.numel():
         raise ConfigError("No node is given. Give at least one, or leave nodes out for all.")
     if (distinct := numbers.unique(return_counts=True))[0].numel() < numbers.numel():
@@ -57,11 +76,17 @@ def _checked_numbers(nodes: Tensor, dataset: NodeDataset) -> Tensor:
     return numbers
 
 
-def _numbers_of(nodes: Any, dataset: NodeDataset) -> Tensor:
+def _numbers_of(nodes: Any, dataset: NodeDataset, known: KnownNodes | None) -> Tensor:
     given = _series(nodes)
-    numbers = _places(given, dataset)
+    numbers = _places(given, dataset.num_nodes, dataset.node_ids)
     if numbers.null_count():
         unknown = given.filter(numbers.is_null())
+        then = None if known is None else _places(unknown, known.num_nodes, known.names)
+        if then is not None and len(gone := unknown.filter(then.is_not_null())):
+            raise ConfigError(
+                f"{len(gone):,} of {len(given):,} nodes are gone from the graph since the run was trained, such as "
+                f"{_examples(gone)}. Leave them out, or ask the run on the graph as it was."
+            )
         ids = range(dataset.num_nodes) if dataset.node_ids is None else dataset.node_ids
         raise ConfigError(
             f"{len(unknown):,} of {len(given):,} nodes aren't in the graph, such as {_examples(unknown)}. "
@@ -70,16 +95,14 @@ def _numbers_of(nodes: Any, dataset: NodeDataset) -> Tensor:
     return torch.from_numpy(numbers.to_numpy().copy())
 
 
-def _places(given: pl.Series, dataset: NodeDataset) -> pl.Series:
+def _places(given: pl.Series, num_nodes: int, names: pl.Series | None) -> pl.Series:
     """Numbers of the nodes by name, Int64, null where there is none. What it takes beside one look at the names doesn't
     grow with the graph."""
-    if dataset.node_ids is None:
+    if names is None:
         numbers = given.cast(pl.Int64, strict=False).alias("number")
-        return (
-            numbers.to_frame().select(pl.when(numbers.is_between(0, dataset.num_nodes - 1)).then("number")).to_series()
-        )
-    wanted = given.cast(dataset.node_ids.dtype, strict=False).to_frame("id")
-    known = dataset.node_ids.to_frame("id").with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
+        return numbers.to_frame().select(pl.when(numbers.is_between(0, num_nodes - 1)).then("number")).to_series()
+    wanted = given.cast(names.dtype, strict=False).to_frame("id")
+    known = names.to_frame("id").with_row_index("number").with_columns(pl.col("number").cast(pl.Int64))
     found = known.join(wanted, on="id", how="semi")
     return wanted.join(found, on="id", how="left", maintain_order="left")["number"]
 

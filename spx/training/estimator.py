@@ -3,6 +3,8 @@
 Logged besides `spx.training.task`: `temperature`.
 """
 
+from typing import Any
+
 from torch import Tensor
 
 from spx.errors import ConfigError
@@ -12,12 +14,12 @@ from spx.graph.sharding import GraphShard
 from spx.nn.network import GraphTransformer
 from spx.nn.objectives import ClassWeights, TaskName
 from spx.nn.settings import ESTIMATOR, NormName, TransformerSettings
-from spx.training.task import NodeTask
+from spx.training.task import STATE, NodeTask
 
 
-def annealed_temperature(epoch: int, decay: float, wait: int, least: float) -> float:
-    """T = max(T_min, gamma^(epoch - wait)) from epoch `wait` on, 1 before."""
-    return max(least, decay ** max(0, epoch - wait))
+def annealed_temperature(epoch: int, decay: float, wait: int, least: float, initial: float = 1.0) -> float:
+    """T = max(T_min, T_0 gamma^(epoch - wait)) from epoch `wait` on, T_0 before: 1, or that of the weights at hand."""
+    return max(least, initial * decay ** max(0, epoch - wait))
 
 
 class AttentionEstimator(NodeTask):
@@ -26,6 +28,9 @@ class AttentionEstimator(NodeTask):
         model:
           class_path: spx.training.AttentionEstimator
           init_args: {width: 4, num_layers: 4, temperature_decay: 0.99, temperature_wait: 20}
+
+    A fit that starts from another's weights starts at their temperature: at another one they are another network. A
+    long fit on a graph that has changed much may be worth a new start at 1.
 
     Args:
         width: d_s, 4 to 8.
@@ -37,9 +42,10 @@ class AttentionEstimator(NodeTask):
         dropout: probability.
         normalize_values: unit values times one learned scale, so that their length can't hide importance.
         unit_rows: whether hidden layers bring each row to unit length.
-        temperature_decay: gamma; 1 keeps T at 1.
-        temperature_wait: epochs at T = 1 before it falls.
+        temperature_decay: gamma; 1 keeps T as it is at first.
+        temperature_wait: epochs before T falls.
         temperature_min: T_min.
+        temperature_start: T before it falls; default: that of the weights at hand, 1 of new ones.
         lr: peak learning rate.
         weight_decay: of AdamW.
         warmup_epochs: of linear warm-up before the cosine.
@@ -72,6 +78,7 @@ class AttentionEstimator(NodeTask):
         temperature_decay: float = 0.99,
         temperature_wait: int = 5,
         temperature_min: float = 0.05,
+        temperature_start: float | None = None,
         lr: float = 0.01,
         weight_decay: float = 1e-3,
         warmup_epochs: int = 5,
@@ -97,11 +104,14 @@ class AttentionEstimator(NodeTask):
         super().__init__(
             network, num_outputs, task, metric, lr, weight_decay, warmup_epochs, class_weights=class_weights
         )
+        if temperature_start is not None and not 0 < temperature_start <= 1:
+            raise ConfigError(f"temperature_start is {temperature_start}; it lies in (0, 1].")
         if not (0 < temperature_decay <= 1 and 0 < temperature_min <= 1 and temperature_wait >= 0):
             raise ConfigError(
                 f"temperature_decay is {temperature_decay}, temperature_min {temperature_min}, temperature_wait "
                 f"{temperature_wait}: the first two lie in (0, 1], the last is at least 0."
             )
+        self._initial_temperature: float | None = None
         self.save_hyperparameters()
 
     @property
@@ -109,11 +119,30 @@ class AttentionEstimator(NodeTask):
         """T of the network's buffer: what the checkpoint holds."""
         return float(self.network.temperature)
 
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        self._initial_temperature = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the temperature falls from: a fit that goes on has the one that it has fallen to."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[STATE]["initial_temperature"] = self._initial_temperature
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._initial_temperature = checkpoint.get(STATE, {}).get("initial_temperature", 1.0)
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self._initial_temperature is None:  # a fit from the start
+            self._initial_temperature = self.hparams.temperature_start or self.temperature
+
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         settings = self.hparams
         temperature = annealed_temperature(
-            self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min
+            *(self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min),
+            self._initial_temperature,
         )
         self.network.temperature.fill_(temperature)
         self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)

@@ -62,3 +62,34 @@ def test_peak_memory_sees_what_a_call_takes_and_gives_back() -> None:
 def test_a_failing_case_is_a_row() -> None:
     found = common.in_fresh_process("benchmarks/training.py", {"model": "gcn", "graph": {"name": "no-such-dataset"}})
     assert "exit code" in found["error"]
+
+
+def test_a_benchmark_of_hours_keeps_each_row_and_goes_on_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import hidden
+
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hidden"])
+    monkeypatch.setattr(hidden, "CASES", {"one": (0, 1)})
+    monkeypatch.setattr(hidden, "SHARES", (0.1,))
+    made: list[tuple] = []
+
+    def row(name: str, config: str, share: float, split: int, _epochs: None) -> dict:
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append((name, config, share, split))
+        case = dict(zip(hidden.CASE, made[-1], strict=True))
+        return {**case, "difference": float(split), "standard error": 3.0 + split}
+
+    monkeypatch.setattr(hidden, "row", row)
+    with pytest.raises(KeyboardInterrupt):
+        hidden.main()
+    assert len(json.loads((tmp_path / "hidden.json").read_text())["rows"]) == 3
+    before = made.copy()
+    made.clear()
+    hidden.main()
+    assert len(made) == 1
+    assert {*before, *made} == {("one", config, 0.1, split) for config in hidden.CONFIGS for split in (0, 1)}
+    headline = json.loads((tmp_path / "hidden.json").read_text())["headline"]
+    assert headline["one, wide, 10% hidden"] == "+0.50 +- 2.50, splits: 2", "the root of 3^2 + 4^2, halved"

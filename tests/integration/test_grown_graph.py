@@ -84,6 +84,37 @@ def test_predictions_far_from_a_change_move_no_more_than_between_draws(folder: P
     assert float(moved.mean()) < 2 * between_draws
 
 
+def test_nodes_that_are_new_are_explained_and_one_that_is_gone_is_named(
+    folder: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = grown(folder)
+    (folder / ESTIMATOR / "scores.safetensors").unlink()
+    for output in ("why.html", "why.csv", "why.parquet"):
+        main(["explain", WIDE, "--nodes", "n60", "n2", "--dataset", place, "--draws", "2", "--output", output])
+    assert capsys.readouterr().out.count("Explanations of 2 nodes in ") == 3
+    page, table = (folder / "why.html").read_text(), pl.read_parquet("why.parquet")
+    assert "2 nodes are new, 1 node is gone" in page
+    assert "<bdi>n60</bdi>" in page
+    assert table["node"].unique(maintain_order=True).to_list() == ["n60", "n2"]
+    attended = table.filter(node="n60", what="attention", edge="graph")["neighbor"].unique().to_list()
+    assert set(attended) <= {"n2", "n61"}, "whom it attends to in the newer edges.csv"
+    assert attended
+    assert "n5" not in table["neighbor"]
+    assert pl.read_csv("why.csv", infer_schema_length=None)["what"].equals(table["what"])
+    message = refused("explain", WIDE, "--nodes", "n60", "n5", "--dataset", place, "--output", "gone.html")
+    assert message.count("\n") == 1
+    assert "1 of 2 nodes are gone from the graph since the run was trained, such as 'n5'" in message
+    assert not (folder / "gone.html").exists()
+
+
+def test_what_keeps_a_newer_graph_from_being_read_is_named(folder: Path, refused: Callable[..., str]) -> None:
+    """An edge of a node that is gone, in a graph without labels, of which predictions have no need."""
+    bare = [{name: row[name] for name in ("id", "age", "city", "amount")} for row in nodes() if row["id"] != "n5"]
+    message = refused("predict", WIDE, "--dataset", newer(folder, bare, edges()), "--output", "p.csv")
+    assert message.count("\n") == 1
+    assert "edges.csv: column 'source' names ids that no node has, 3 times of 180, such as 'n5'" in message
+
+
 @pytest.mark.parametrize(
     "file", ["nodes.parquet", "estimator/model.json", "estimator/model.safetensors", "estimator"], ids=str
 )

@@ -54,6 +54,15 @@ def test_the_same_data_pass(
     assert not recwarn
 
 
+def test_other_nodes_are_told_without_reading_the_data(
+    checkpoint: dict, named: NodeDataset, now: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AugmentedGraphData, "data_fingerprint", property(lambda _: pytest.fail("all data were read")))
+    state = data_state(checkpoint)[1]
+    changes = changes_since(state, now(CHANGES["number of nodes"](named)))
+    assert changes == (frozenset({"nodes"}), "its number of nodes changed")
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_fit_does_not_go_on_with_other_data(what: str, checkpoint: dict, named: NodeDataset, now: Callable) -> None:
     with pytest.raises(ArtifactError, match=f"The data changed since the run began: its {what} changed. Restore"):

@@ -9,9 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
 
+from spx.data import graph_data
+from spx.data.known_nodes import known_nodes, save_known_nodes
 from spx.datasets import NodeDataset
-from spx.inference.advice import Baselines, gcn_value, kept_settings, what_next
+from spx.errors import ArtifactError, ConfigError
+from spx.inference.advice import Baselines, advise_main, gcn_value, kept_settings, what_next
 from spx.inference.baselines import chance_value, features_value, majority_value
+
+from .conftest import change_record
 
 RECORD = {"test": 0.9, "metric": "accuracy", "name": "wide", "test_figures": {"majority_share": 0.5}}
 
@@ -121,3 +126,25 @@ def test_settings_by_which_the_graph_was_read_are_kept() -> None:
     config = {"data": {"init_args": {**given, "k": [2], "missing": None, "scaling": "standard"}}}
     assert kept_settings(config) == """--data.undirected=true --data.metric=f1_macro '--data.categorical=["a b"]'"""
     assert kept_settings({"data": {}}) == ""
+
+
+def test_a_run_stands_beside_its_baselines(
+    run_folder: Path, toy: NodeDataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ArtifactError, match="holds no test figure"):
+        advise_main([str(run_folder)])
+    change_record(run_folder, test=0.123, metric="accuracy")
+    advise_main([str(run_folder)])
+    said = capsys.readouterr().out
+    for figure in (0.123, majority_value(toy, "accuracy"), features_value(toy, "accuracy", False)):
+        assert f"{figure:.4f}" in said
+
+
+def test_a_figure_of_a_graph_that_changed_since_is_not_compared(
+    run_folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_record(run_folder, test=0.123, metric="accuracy")
+    save_known_nodes(run_folder / "nodes.parquet", known_nodes(toy))
+    monkeypatch.setattr(graph_data, "load_dataset", lambda *_: toy._replace(edge_index=toy.edge_index[:, 1:]))
+    with pytest.raises(ConfigError, match=r"The graph changed since the run .* was tested"):
+        advise_main([str(run_folder), "--dataset", "toy"])

@@ -8,7 +8,11 @@ import pytest
 import torch
 from daily import every_day
 
-from spx.data import AugmentedGraphData
+import spx
+from spx.data import AugmentedGraphData, graph_data
+from spx.data.known_nodes import known_nodes, save_known_nodes
+from spx.datasets import NodeDataset
+from spx.datasets.hidden import without_nodes
 from spx.errors import ConfigError
 from spx.graph.csr import AttentionGraph
 from spx.inference.explaining import explain_batches
@@ -154,6 +158,62 @@ def test_a_node_that_attends_to_nothing_is_explained_by_its_features(make_run: M
         assert of.features["others"].to_list() == [0.0] * 5
         told.write_page(tmp_path / "why.html")
     assert set(told.table().filter(node=alone)["what"]) == {"rollout", "feature_own", "feature_others"}
+
+
+@pytest.fixture
+def later(run_folder: Path, toy: NodeDataset, monkeypatch: pytest.MonkeyPatch) -> NodeDataset:
+    """The graph of `run_folder`, which now has names, as it has become: "n17" and an edge into "n40" are gone, "a" is
+    new and attends to "n5", which attends to it."""
+    named = toy._replace(node_ids=pl.Series([f"n{number}" for number in range(90)]))
+    save_known_nodes(run_folder / "nodes.parquet", known_nodes(named))
+    left = without_nodes(named, torch.tensor([17]))
+    edges = left.edge_index[:, torch.arange(left.edge_index.shape[1]) != (left.edge_index[1] == 39).nonzero()[0]]
+    later = left._replace(
+        x=torch.cat((left.x, torch.ones(1, 5))),
+        y=torch.cat((left.y, torch.tensor([-1]))),
+        edge_index=torch.cat((edges, torch.tensor([[89, 5], [5, 89]])), 1),
+        node_ids=pl.concat((left.node_ids, pl.Series(["a"]))),
+    )
+    monkeypatch.setattr(graph_data, "load_dataset", lambda name, *_: {"toy": named, "later": later}[name])
+    return later
+
+
+def test_a_graph_that_changed_is_explained_as_it_is_now(
+    later: NodeDataset, run_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = spx.load(run_folder, dataset="later", device="cpu")
+    assert "1 node is new, 1 node is gone" in caplog.text
+    told, whole = run.explain(["a", "n5", "n40"], draws=3, most=90), run.predict(["a", "n5", "n40"], draws=3)
+    assert whole.parts[0] == "new"
+    number = {name: place for place, name in enumerate(later.node_ids)}
+    assert told.nodes.tolist() == [89, 5, 39]
+    torch.testing.assert_close(told.predictions["probability"].to_torch(), whole.probabilities.amax(1).double())
+    for row in told.neighbors.gather_every(5).rows(named=True):
+        place = told.predictions["node"].index_of(row["node"])
+        changed = without(run, 3, number[row["node"]], number[row["neighbor"]], row["edge"])
+        change = float((changed - whole.probabilities[place])[whole.probabilities[place].argmax()])
+        assert row["change"] == pytest.approx(change, abs=1e-6)
+    edges = set(told.neighbors.filter(edge="graph").select("node", "neighbor").rows())
+    expected = {(later.node_ids[j], later.node_ids[i]) for i, j in later.edge_index.T.tolist() if i != j}
+    assert edges <= expected, "no draw has one that is gone"
+    assert {("a", "n5"), ("n5", "a")} <= edges
+    assert "n17" not in {*told.neighbors["neighbor"], *told.attention["neighbor"], *told.rollout["input"]}
+    assert "1 node is new, 1 node is gone" in told.facts["since the training"]
+    told.write_page(tmp_path / "why.html")
+    assert "1 node is new, 1 node is gone" in (tmp_path / "why.html").read_text()
+    with pytest.raises(ConfigError, match="1 of 2 nodes are gone from the graph since the run was trained"):
+        run.explain(["n5", "n17"])
+
+
+def test_a_graph_is_given_beside_its_nodes(later: NodeDataset, run_folder: Path) -> None:
+    run = spx.load(run_folder, device="cpu")
+    expected = spx.load(run_folder, dataset="later", device="cpu").explain(["a"], draws=2).table()
+    assert run.explain("later", nodes=["a"], draws=2).table().equals(expected)
+    assert run.explain(nodes=["n17"], draws=2).predictions["node"].to_list() == ["n17"], "as it was"
+    with pytest.raises(ConfigError, match="given twice"):
+        run.explain(["n5"], nodes=["n5"])
+    with pytest.raises(ConfigError, match="nodes is 'n5'; give a list of names"):
+        run.explain("n5")
 
 
 def test_what_can_t_be_explained_is_refused(make_run: MakeRun) -> None:

@@ -10,10 +10,12 @@ from scipy.sparse import csc_matrix
 from torch_geometric.data import Data
 
 from spx.data import AugmentedGraphData
+from spx.data.known_nodes import known_nodes
 from spx.datasets import NodeDataset
+from spx.datasets.hidden import without_nodes
 from spx.errors import ArtifactError, ConfigError
 from spx.graph.features import SparseFeatures
-from spx.inference.selection import check_features, find_nodes, is_graph, is_same_graph
+from spx.inference.selection import asked_nodes, check_features, find_nodes, is_graph, is_same_graph
 
 Named = Callable[[list], NodeDataset]
 
@@ -41,6 +43,34 @@ def test_all_nodes(toy: NodeDataset) -> None:
 def test_names_of_text(texts: NodeDataset) -> None:
     assert find_nodes(["n89", "n0", "n5"], texts).tolist() == [0, 89, 84]
     assert find_nodes(torch.tensor([2, 1]), texts).tolist() == [2, 1], "a tensor holds numbers"
+
+
+def test_a_table_is_no_list_of_nodes() -> None:
+    """Its columns of several types are more than polars can make one of."""
+    table = pl.DataFrame({"id": ["n1"], "age": [3]})
+    message = r"nodes is a table of the columns 'id', 'age'; .* run\.on\(nodes, edges\)"
+    for given in ((table, None), (None, table), (table, ["n1"])):
+        with pytest.raises(ConfigError, match=message):
+            asked_nodes(*given)
+    assert asked_nodes(None, ["n1"]) == asked_nodes(["n1"], None) == ["n1"]
+    assert asked_nodes(None, None) is None
+
+
+def test_a_node_that_is_gone_is_told_from_one_that_never_was(texts: NodeDataset, toy: NodeDataset) -> None:
+    for then, now, gone in (
+        (texts, without_nodes(texts, torch.tensor([4])), "n85"),
+        (toy, toy._replace(x=toy.x[:50], edge_index=toy.edge_index[:, :0]), 70),
+    ):
+        known = known_nodes(then)
+        with pytest.raises(
+            ConfigError, match=f"1 of 2 nodes are gone from the graph since .* such as {gone!r}"
+        ) as caught:
+            find_nodes([then.node_ids[0] if then is texts else 0, gone], now, known)
+        assert "as it was" in str(caught.value)
+        with pytest.raises(ConfigError, match="1 of 1 nodes aren't in the graph, such as 'never'"):
+            find_nodes(["never"], now, known)
+        with pytest.raises(ConfigError, match="1 of 1 nodes aren't in the graph"):
+            find_nodes([gone], now)
 
 
 @pytest.mark.parametrize("given", [[1000, 911, 995], ["1000", "911", "995"], np.array([1000, 911, 995], np.int32)])

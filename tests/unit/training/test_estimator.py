@@ -17,6 +17,8 @@ def test_annealed_temperature_by_hand() -> None:
     assert temperatures == [1, 1, 1, 0.5, 0.25, 0.2, 0.2]
     assert annealed_temperature(1000, 1.0, 0, 0.05) == 1, "no decay"
     assert annealed_temperature(3, 0.99, 0, 0.05) == pytest.approx(0.970299)
+    lower = [annealed_temperature(epoch, 0.5, 2, 0.2, initial=0.5) for epoch in range(5)]
+    assert lower == [0.5, 0.5, 0.5, 0.25, 0.2], "of weights that were learned at 0.5"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,8 @@ def test_annealed_temperature_by_hand() -> None:
         {"temperature_min": 0.0},
         {"temperature_min": 2.0},
         {"temperature_wait": -1},
+        {"temperature_start": 0.0},
+        {"temperature_start": 1.5},
     ],
 )
 def test_a_temperature_that_can_not_be_is_refused(settings: dict) -> None:
@@ -87,3 +91,33 @@ def test_a_resumed_fit_goes_on_where_it_stopped(tmp_path: Path) -> None:
     ]
     assert states[0].keys() == states[1].keys()
     assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
+def test_a_fit_from_weights_goes_on_at_their_temperature(tmp_path: Path) -> None:
+    """Also one that is stopped and resumed, whose checkpoint has the temperature that it has fallen to."""
+
+    def fit(name: str, epochs: int, start: float | None = None, **settings: object) -> Run:
+        model = estimator(temperature_decay=0.5, temperature_wait=1, temperature_start=start)
+        model.network.temperature.fill_(0.5)
+        return train(tmp_path, model, augmented(), name=name, epochs=epochs, **settings)
+
+    assert scalars(fit("whole", 4).folder)["work/temperature"] == [0.5, 0.5, 0.25, 0.125]
+    assert scalars(fit("anew", 3, start=1.0).folder)["work/temperature"] == [1, 1, 0.5], "as is asked for"
+    half = fit("half", 2)
+    fit("resumed", 4, ckpt_path=str(half.folder / "checkpoints" / "last.ckpt"))
+    whole, resumed = (
+        torch.load(tmp_path / f"toy/{name}/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "resumed")
+    )
+    assert float(resumed["network.temperature"]) == float(whole["network.temperature"]) == 0.125
+
+
+def test_a_checkpoint_of_an_older_version_goes_on_from_1(tmp_path: Path) -> None:
+    first = train(tmp_path, estimator(temperature_decay=0.5, temperature_wait=0), augmented(), name="first", epochs=2)
+    path = first.folder / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["spx"].pop("initial_temperature", None)
+    torch.save(content, path)
+    model = estimator(temperature_decay=0.5, temperature_wait=0)
+    train(tmp_path, model, augmented(), name="second", epochs=4, ckpt_path=str(path))
+    assert model.temperature == 0.125
