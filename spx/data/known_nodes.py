@@ -153,8 +153,11 @@ def _values(x: Features) -> Tensor:
             digests.index_add_(0, some, values.view(width).long() * factors[columns.long()])
         return digests
     rows = max(1, _CHUNK // max(1, x.shape[1]))
-    digests = [(part.contiguous().view(width).long() * factors).sum(1) for part in x.split(rows)]
-    return torch.cat(digests) if digests else torch.zeros(0, dtype=torch.int64)
+    digests, room = torch.empty(x.shape[0], dtype=torch.int64), torch.empty(rows, x.shape[1], dtype=torch.int64)
+    for part, digest in zip(x.split(rows), digests.split(rows), strict=True):  # in the same memory: none is left behind
+        bits = room[: part.shape[0]].copy_(part.contiguous().view(width))
+        torch.sum(bits.mul_(factors), 1, out=digest)
+    return digests
 
 
 def _neighbors(dataset: NodeDataset, codes: Tensor) -> Tensor:

@@ -134,15 +134,20 @@ class AttentionEstimator(NodeTask):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
+        self._falls_from()
+
+    def _falls_from(self) -> float:
+        """T at first. Lightning's search for a learning rate trains before the fit has started."""
         if self._initial_temperature is None:  # a fit from the start
             self._initial_temperature = self.hparams.temperature_start or self.temperature
+        return self._initial_temperature
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         settings = self.hparams
         temperature = annealed_temperature(
             *(self.current_epoch, settings.temperature_decay, settings.temperature_wait, settings.temperature_min),
-            self._initial_temperature,
+            self._falls_from(),
         )
         self.network.temperature.fill_(temperature)
         self.log("work/temperature", temperature, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)

@@ -240,5 +240,5 @@ def test_the_page_names_every_option_of_the_commands() -> None:
 
     actions = [*make_predict_parser()._actions, *make_explain_parser()._actions]
     options = {name for action in actions for name in action.option_strings if len(name) > 2}
-    of_fit = {"--config", "--data", "--init_from", "--calibrate"}
+    of_fit = {"--config", "--data", "--model", "--init_from", "--calibrate"}
     assert options - {"--help"} == set(re.findall(r"--\w+", PAGE)) - of_fit

@@ -10,7 +10,6 @@ from torch_geometric.data import Data
 
 from benchmarks.common import generated_dataset
 from spx.data import AugmentedGraphData, graph_data
-from spx.data import resampled as data_of_draws
 from spx.datasets import NodeDataset
 from spx.errors import ArtifactError, ConfigError
 from spx.graph import sampling
@@ -76,8 +75,7 @@ def test_few_nodes_are_predicted_without_drawing_the_graph(make_run: MakeRun, mo
         drawn.append(table.num_nodes)
         return table
 
-    for module in (sampling, data_of_draws):
-        monkeypatch.setattr(module, "sample_neighbors", count)
+    monkeypatch.setattr(sampling, "sample_neighbors", count)
     run = make_run("generated")
     some = run.predict(nodes=few, draws=2)
     assert 0 < sum(drawn) < 100
