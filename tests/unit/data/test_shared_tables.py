@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +62,22 @@ def test_each_process_draws_its_share_of_the_rows_alone(
         list(pool.map(lambda each: each.draw("draw", table), joined(tmp_path, 2)))
     assert torch.equal(torch.cat(rows).sort().values, torch.arange(NUM_NODES))
     assert all(0.3 * NUM_NODES < each.numel() < 0.7 * NUM_NODES for each in rows)
+
+
+def test_a_table_is_drawn_again_before_the_first_one_has_lost_its_name(
+    tmp_path: Path, table: LazyTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path, *how: time.sleep(0.3) or usual(path, *how))
+    shared = joined(tmp_path, 2)
+    with ThreadPoolExecutor(2) as pool:
+        drawn = [pool.submit(lambda each: [each.draw("draw", table) for _ in range(2)], each) for each in shared]
+        try:
+            for tables in drawn:
+                assert all(each.neighbors.equal(table.whole().neighbors) for each in tables.result(timeout=20))
+        finally:
+            for each in shared:
+                each.stop()
 
 
 def test_a_process_that_has_ended_is_not_waited_for(
