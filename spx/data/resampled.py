@@ -193,7 +193,8 @@ class ResampledGraphData(GraphData):
     def _table(self, number: int, layer: int, lazy: bool) -> NeighborTable | LazyTable:
         of_layer = (self._sampled_graph, self._weights(layer), self.k[layer], draw_seed(self.seed, number, layer))
         weight = self._edge_weights.of(self._sampled_graph, self.dataset)
-        table = LazyTable(*of_layer, self.sampler, self.graph_first, weight)
+        give_back = None if self.scores is None else self.scores.give_back  # pages of the file, until the next draw
+        table = LazyTable(*of_layer, self.sampler, self.graph_first, weight, give_back)
         if lazy:
             return table
         return table.whole() if self._shared is None else self._shared.draw(f"draw-{number}-layer-{layer}", table)

@@ -82,9 +82,7 @@ class SharedTables:
             edge_type = mapped[4 * slots :].view(num_nodes, k)
             shares = row_ranges(table.graph.indptr, self.processes)
             if self.process < len(shares):
-                start, stop = shares[self.process]
-                rows = table.rows(torch.arange(start, stop))
-                neighbors[start:stop], edge_type[start:stop] = rows.neighbors, rows.edge_type
+                table.fill(NeighborTable(neighbors, edge_type), *shares[self.process])
             os.pwrite(handle, b"\1", size + self.process)
             self._wait(lambda: os.pread(handle, self.processes, size))
         finally:

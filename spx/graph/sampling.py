@@ -10,17 +10,21 @@ Letters: N nodes, M attention edges, K sampled degree.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from spx.errors import ConfigError, DatasetError
 from spx.graph.csr import AttentionGraph, EdgeType
 from spx.kernels import torch_sampling
-from spx.kernels.compiled_rows import can_compile
+from spx.kernels.compiled_rows import can_compile, row_ranges
 
 SamplerName = Literal["attention", "uniform", "top"]
+PART_EDGES = 1 << 21
+"""Attention edges of 9 bytes each: a number whose draw takes 20 ms or more, and whose memory doesn't matter."""
 
 
 class NeighborTable(NamedTuple):
@@ -136,7 +140,12 @@ def sample_neighbors(
 
 @dataclass(frozen=True, eq=False)
 class LazyTable:
-    """A table that is drawn when it is asked for: that of `sample_neighbors`, whose arguments it takes."""
+    """A table that is drawn when it is asked for: that of `sample_neighbors`, whose arguments it takes.
+
+    Args:
+        after_part: called when rows of `PART_EDGES` attention edges of many were drawn, to give back the memory that
+            they were read from.
+    """
 
     graph: AttentionGraph
     weights: Tensor | None
@@ -145,6 +154,7 @@ class LazyTable:
     sampler: SamplerName = "attention"
     graph_first: bool = False
     edge_weight: Tensor | None = None
+    after_part: Callable[[], None] | None = None
 
     def rows(self, nodes: Tensor) -> NeighborTable:
         """The rows of `nodes` [n] int64, in their order."""
@@ -152,7 +162,22 @@ class LazyTable:
 
     def whole(self) -> NeighborTable:
         """All rows."""
-        return self._draw(None)
+        if self.after_part is None:
+            return self._draw(None)
+        like = (self.graph.source, self.graph.edge_type)
+        table = NeighborTable(*(each.new_empty(self.graph.num_nodes, self.k) for each in like))
+        self.fill(table, 0, self.graph.num_nodes)
+        return table
+
+    def fill(self, table: NeighborTable, start: int, stop: int) -> None:
+        """Draw the rows from `start` to before `stop` into the table's."""
+        indptr = self.graph.indptr[start : stop + 1] - self.graph.indptr[start]
+        parts = 1 if self.after_part is None else 1 + int(indptr[-1]) // PART_EDGES
+        for first, last in row_ranges(indptr, parts):
+            rows = slice(start + first, start + last)
+            table.neighbors[rows], table.edge_type[rows] = self.rows(torch.arange(rows.start, rows.stop))
+            if self.after_part is not None:
+                self.after_part()
 
     def _draw(self, nodes: Tensor | None) -> NeighborTable:
         how = (self.k, self.seed, self.sampler, self.graph_first)

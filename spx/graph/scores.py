@@ -23,6 +23,7 @@ from torch import Tensor
 from spx.errors import ArtifactError, DatasetError
 from spx.files import reason, replacing, reserve
 from spx.graph.csr import CHUNK_EDGES, AttentionGraph, fingerprint
+from spx.graph.mapped_file import MappedFile
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "spx"
@@ -43,6 +44,21 @@ class AttentionScores(NamedTuple):
     @property
     def num_layers(self) -> int:
         return self.scores_LM.shape[0]
+
+    def give_back(self) -> None:
+        """Let go of memory that can be read again from their file; these lie in none."""
+
+
+class LoadedScores(AttentionScores):
+    """Scores in the mapped memory of their file."""
+
+    file: MappedFile | None = None
+    """None in copies by `_replace`, which may lie elsewhere."""
+
+    def give_back(self) -> None:
+        """Let go of the file's pages, so that they don't stay in memory between draws. Changes in place are lost."""
+        if self.file is not None:
+            self.file.give_back()
 
 
 @dataclass
@@ -173,44 +189,11 @@ def read_header(path: str | Path) -> ArtifactHeader:
     Raises:
         ArtifactError: the file is missing, no artifact, damaged, or of another format version.
     """
-    return _open(Path(path))[0]
-
-
-def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
-    """Read an artifact, memory-mapped: pages enter memory when they are used.
-
-    Raises:
-        ArtifactError: as `read_header`, or tensors that don't fit together.
-    """
-    header, file = _open(Path(path))
-    try:
-        *graph, scores_LM = (file.get_tensor(name) for name in (*AttentionGraph._fields, "scores"))
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
-    if _fingerprint(header, *graph, scores_LM) != header.fingerprint:
-        raise ArtifactError(f"{path} is damaged: its content has another fingerprint. {_MEND}")
-    try:  # kernels read memory where the graph tells them to
-        scores = AttentionScores(AttentionGraph(*graph).check(), scores_LM)
-    except DatasetError as error:
-        raise ArtifactError(f"{path} holds no valid graph. {error}") from error
-    shape, num_edges = tuple(scores_LM.shape), scores.graph.num_edges
-    if len(shape) != 2 or shape[1] != num_edges:
-        raise ArtifactError(f"{path} holds scores of shape {shape} for {num_edges:,} attention edges. {_MEND}")
-    return scores, header
-
-
-def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:
-    """Of the header's other fields and the tensors."""
-    described = json.dumps(asdict(replace(header, fingerprint="")), sort_keys=True)
-    return hashlib.sha256((described + fingerprint(*tensors)).encode()).hexdigest()
-
-
-def _open(path: Path):
     if not os.path.isfile(path):  # other than pathlib's, never raises
         raise ArtifactError(f"There is no score file {path}. Fit the estimator first, or give the right path.")
     try:
-        file = safe_open(path, framework="pt")
-        header = json.loads((file.metadata() or {})[_HEADER_KEY])
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER_KEY])
         version = header.get("format_version")
     except (OSError, SafetensorError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{path} is no score file, or a damaged one. {_MEND}") from error
@@ -219,6 +202,42 @@ def _open(path: Path):
             f"{path} has format version {version}; this program reads version {FORMAT_VERSION}. {_MEND}"
         )
     try:
-        return ArtifactHeader(**header), file
+        return ArtifactHeader(**header)
     except TypeError as error:
         raise ArtifactError(f"{path} has a damaged header ({error}). {_MEND}") from error
+
+
+def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
+    """Read an artifact, memory-mapped: pages enter memory when they are used.
+
+    Raises:
+        ArtifactError: as `read_header`, or tensors that don't fit together.
+    """
+    header = read_header(path)
+    try:
+        file = MappedFile(path)
+        *graph, scores_LM = file.tensors((*AttentionGraph._fields, "scores"))
+    except KeyError as error:
+        raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
+    except OSError as error:
+        raise ArtifactError(
+            f"{path} can't be mapped into memory: {reason(error)}. Copy it to another file system."
+        ) from error
+    if _fingerprint(header, *graph, scores_LM) != header.fingerprint:
+        raise ArtifactError(f"{path} is damaged: its content has another fingerprint. {_MEND}")
+    try:  # kernels read memory where the graph tells them to
+        scores = LoadedScores(AttentionGraph(*graph).check(), scores_LM)
+    except DatasetError as error:
+        raise ArtifactError(f"{path} holds no valid graph. {error}") from error
+    shape, num_edges = tuple(scores_LM.shape), scores.graph.num_edges
+    if len(shape) != 2 or shape[1] != num_edges:
+        raise ArtifactError(f"{path} holds scores of shape {shape} for {num_edges:,} attention edges. {_MEND}")
+    scores.file = file
+    scores.give_back()  # all of it has been read for the fingerprint
+    return scores, header
+
+
+def _fingerprint(header: ArtifactHeader, *tensors: Tensor) -> str:
+    """Of the header's other fields and the tensors."""
+    described = json.dumps(asdict(replace(header, fingerprint="")), sort_keys=True)
+    return hashlib.sha256((described + fingerprint(*tensors)).encode()).hexdigest()

@@ -77,6 +77,17 @@ def test_each_layer_follows_its_own_scores(
         assert table.edge_type.flatten().equal(graph.edge_type[favourite])
 
 
+def test_the_pages_of_the_scores_are_given_back_after_each_draw(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("spx.graph.scores.LoadedScores.give_back", lambda scores: given.append(scores))
+    data = make()
+    data.draw(0)
+    assert len(given) == 1 + len(K), "once loaded, and after each layer"
+    assert all(each is data.scores for each in given[1:])
+    data.draw(1, [True] * len(K))
+    assert len(given) == 1 + len(K), "a lazy draw reads few of them"
+
+
 def test_training_draws_anew_each_epoch_and_a_fresh_start_repeats_it(make: Make, tmp_path: Path) -> None:
     trained = train(make(), 4, tmp_path).trained
     assert len(trained) == 4

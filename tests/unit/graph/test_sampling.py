@@ -81,6 +81,22 @@ def test_rows_asked_for_are_those_of_the_whole_table(
         assert rows.edge_type.equal(whole.edge_type[nodes])
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("part_edges", [10, 100, 10_000])
+def test_a_table_that_is_drawn_in_parts_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, sampler: SamplerName, part_edges: int
+) -> None:
+    monkeypatch.setattr("spx.graph.sampling.PART_EDGES", part_edges)
+    graph, parts = graph_of(), []
+    arguments = (graph, weights_of(graph), 4, 7, sampler)
+    table = LazyTable(*arguments, after_part=lambda: parts.append(1)).whole()
+    whole = sample_neighbors(*arguments)
+    assert table.neighbors.equal(whole.neighbors)
+    assert table.edge_type.equal(whole.edge_type)
+    few, most = {10: (30, 80), 100: (5, 8), 10_000: (1, 1)}[part_edges]  # of 660 edges in 80 rows, one of 80 edges
+    assert few <= len(parts) <= most
+
+
 def test_of_rows_asked_for_an_empty_one_is_named_and_others_are_drawn() -> None:
     graph = augment(torch.tensor([[1, 2], [0, 1]]), 4, self_loops=False)
     with pytest.raises(DatasetError, match="Node 3 has no attention edge to sample from"):

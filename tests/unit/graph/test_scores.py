@@ -101,6 +101,35 @@ def test_scores_are_read_through_a_memory_map(path: Path) -> None:
     assert same(loaded, scores_of())
 
 
+def resident_bytes(path: Path) -> int:
+    """Of a mapped file, by the system's own account."""
+    smaps = Path("/proc/self/smaps")
+    if not smaps.is_file():
+        pytest.skip("this system doesn't list what of a process's memory maps is resident")
+    _, _, after = smaps.read_text().rpartition(str(path))
+    return 1024 * int(after.split("Rss:")[1].split()[0])
+
+
+def test_pages_are_given_back_and_read_again(tmp_path: Path) -> None:
+    graph = augment(torch.zeros(2, 0, dtype=torch.int64), 100_000)
+    values = torch.arange(3 * 100_000).view(3, -1).float()
+    path = save_scores(tmp_path / "scores.safetensors", AttentionScores(graph, values), HEADER)
+    scores, _ = load_scores(path)
+    assert resident_bytes(path) == 0, "it was read as a whole, for its fingerprint"
+    assert same(scores, AttentionScores(graph, values))
+    assert resident_bytes(path) > 4 * values.numel()
+    scores.give_back()
+    assert resident_bytes(path) == 0
+    assert same(scores, AttentionScores(graph, values))
+
+
+def test_scores_in_no_file_stay_as_they_are(path: Path) -> None:
+    other = torch.zeros_like(scores_of().scores_LM)
+    for scores in (scores_of()._replace(scores_LM=other), load_scores(path)[0]._replace(scores_LM=other)):
+        scores.give_back()
+        assert same(scores, scores_of()._replace(scores_LM=other))
+
+
 def test_a_change_in_place_stays_in_memory(path: Path) -> None:
     load_scores(path)[0].scores_LM.zero_()
     assert same(load_scores(path)[0], scores_of())
