@@ -6,19 +6,24 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spx import __version__
 from spx.arguments import CommandParser
-from spx.configurations import TUNE, found_configs
+from spx.configurations import found_configs
 from spx.dataset_names import file_stamps
 from spx.errors import ConfigError
 from spx.experiments.plan import TUNED, Study, config_files, merged_settings
 from spx.run_folder import check_writable
-from spx.tuning.space import read_space, recipe_values, within
+from spx.tuning.arguments import check_settings, split_arguments
+from spx.tuning.space import first_trials, read_space, space_file, within
 from spx.tuning.trials import Outcome, Trials, with_epochs
+
+if TYPE_CHECKING:
+    from spx.tuning.search import Search
 
 SEARCH_SHARE = 0.7
 """Of the minutes; the rest validates the best trials again."""
@@ -28,7 +33,8 @@ BEST, SEEDS = 3, 3
 EPILOG = """\
 Each trial is a process of its own, without the labels of test nodes. The first are the known recipes. A search that was
 stopped, by Ctrl-C too, goes on with the same command, and so does one that ended, for as many minutes again. With the
-same seed and number of trials side by side it proposes the same trials.
+same seed and number of trials side by side it proposes the same trials. Settings of spx fit that are not searched, such
+as --data.undirected true, are those of every trial.
 """
 
 
@@ -51,6 +57,13 @@ class Tuning:
     data_dir: str = "data"
     runs_dir: str = "lightning_logs"
     configs_dir: str = "configs"
+    extra: tuple[str, ...] = ()
+    """Of every trial's fit."""
+
+    @property
+    def trials_at_once(self) -> int:
+        """As asked for, or as many as there are cores for."""
+        return self.side_by_side or max(1, (os.cpu_count() or 1) // self.threads)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -95,46 +108,52 @@ def tune(asked: Tuning) -> Path:
     Raises:
         ConfigError: it can't be searched as asked, or no trial came to its end.
     """
-    _check(asked)
     started = time.monotonic()
+    with closing(prepare(asked)) as search:
+        return _tune(asked, search, started)
+
+
+def prepare(asked: Tuning) -> "Search":
+    """Find files and folders and open the search, to be closed by the caller; nothing is trained yet.
+
+    Raises:
+        ConfigError: it can't be searched as asked.
+    """
+    _check(asked)
     study = Study(
         asked.dataset,
         protocol=asked.protocol,
         data_dir=asked.data_dir,
         runs_dir=asked.runs_dir,
         configs_dir=str(found_configs(asked.configs_dir)),
+        extra=asked.extra,
     )
     folder = study.folder / f"tune-{asked.kind}-search"
-    space = with_epochs(read_space(_space_file(study, asked.kind)), asked.epochs)
-    recipes = {name: merged_settings(config_files(study, name)) for name in space.recipes}
-    space = within(space, recipes, asked.max_edges)
-    side_by_side = asked.side_by_side or max(1, (os.cpu_count() or 1) // asked.threads)
+    space = with_epochs(read_space(space_file(study.configs_dir, asked.kind)), asked.epochs)
+    known = {each.of: merged_settings(config_files(study, each.of)) for each in space.recipes}
+    space = within(space, known, asked.max_edges)
+    check_settings(asked.extra, [each.name for each in space.parameters])
     trials = Trials(study, space, folder, asked.seed, asked.split, asked.threads, asked.max_memory)
     identity = {
         "spx": __version__,
         "dataset": [study.name, file_stamps(study.dataset), asked.protocol, asked.split, asked.seed],
         "settings": trials.settings,
         "space": asdict(space),
-        "bounds": [asked.max_memory, side_by_side],
+        "bounds": [asked.max_memory, asked.trials_at_once],
     }
+    identity |= {"extra": asked.extra} if asked.extra else {}
     from spx.tuning.choice import place_of
     from spx.tuning.search import Search
 
     check_writable(folder)
     check_writable(place_of(study).parent, "--configs_dir")  # before, not after an hour
-    search = Search(
-        space, trials, folder, identity, {name: recipe_values(space, each) for name, each in recipes.items()}
-    )
-    try:
-        return _tune(asked, study, folder, search, side_by_side, started)
-    finally:
-        search.close()
+    return Search(space, trials, folder, identity, first_trials(space, known))
 
 
-def _tune(asked: Tuning, study: Study, folder: Path, search: Any, side_by_side: int, started: float) -> Path:
+def _tune(asked: Tuning, search: "Search", started: float) -> Path:
     from spx.tuning.choice import validate_again
 
-    screen, trials = Screen(asked, started, search), search.trials
+    screen, trials, side_by_side = Screen(asked, started, search), search.trials, asked.trials_at_once
     screen.begin(side_by_side)
     end = started + 60 * asked.minutes
     search_end = started + 60 * asked.minutes * SEARCH_SHARE
@@ -148,14 +167,14 @@ def _tune(asked: Tuning, study: Study, folder: Path, search: Any, side_by_side: 
     )
     seeds = range(asked.seed + 1, asked.seed + 1 + SEEDS)
     candidates = validate_again(trials, best, seeds, side_by_side, lambda: end - time.monotonic(), screen.repeated)
-    return _write(asked, study, search, candidates, folder)
+    return _write(asked, search, candidates)
 
 
-def _write(asked: Tuning, study: Study, search: Any, candidates: list, folder: Path) -> Path:
+def _write(asked: Tuning, search: "Search", candidates: list) -> Path:
     from spx.tuning.choice import write_choice
     from spx.tuning.page import draw, rows, write_board, write_page, write_table
 
-    chosen = candidates[0]
+    chosen, study, folder = candidates[0], search.trials.study, search.trials.folder
     metric = _metric(search)
     number = len(search.finished())
     head = {"command": f"spx tune {shlex.quote(asked.dataset)} --kind {asked.kind}", "metric": metric}
@@ -189,6 +208,7 @@ def study_command(asked: Tuning) -> str:
     for name in ("protocol", "data_dir", "runs_dir", "configs_dir"):
         if getattr(asked, name) != getattr(usual, name):
             words += [f"--{name}", getattr(asked, name)]
+    words += [f"--extra={shlex.join(asked.extra)}"] if asked.extra else []
     return shlex.join(words)
 
 
@@ -248,15 +268,6 @@ def _metric(search: Any) -> str:
     return str(search.complete()[0].user_attrs.get("metric") or "metric")
 
 
-def _space_file(study: Study, kind: str) -> Path:
-    folder = Path(study.configs_dir) / TUNE
-    file = folder / f"{kind}.yaml"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
-        raise ConfigError(f"There is no {file}. Kinds that can be searched: {known}.")
-    return file
-
-
 def _check(asked: Tuning) -> None:
     for name, most in (("minutes", MOST_MINUTES), ("max_memory", float("inf"))):
         value = getattr(asked, name)
@@ -277,9 +288,10 @@ def tune_main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SpxError: it can't be searched as asked.
     """
-    settings = vars(make_parser().parse_args(argv))
+    own, of_fit = split_arguments(sys.argv[1:] if argv is None else argv)
+    settings = vars(make_parser().parse_args(own))
     try:
-        tune(Tuning(**settings))
+        tune(Tuning(**settings, extra=of_fit))
     except KeyboardInterrupt:
         print("\nStopped. All trials that ended are kept; the same command goes on.", file=sys.stderr)
         raise SystemExit(130) from None

@@ -1,12 +1,13 @@
 """What is tried: the parameters of a file of configs/tune, their values, and the settings that they make."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from spx.configurations import TUNE
 from spx.errors import ConfigError
 from spx.experiments.plan import merged_settings
 
@@ -51,21 +52,49 @@ class Parameter:
         return all(chosen.get(name) == value for name, value in self.when.items())
 
 
+class Recipe(NamedTuple):
+    """One of the first trials: a configuration, or one with other values of some parameters.
+
+    Args:
+        name: of the trial.
+        of: the configuration.
+        changed: other values, by parameter.
+    """
+
+    name: str
+    of: str
+    changed: Mapping[str, Value] = {}
+
+
 @dataclass(frozen=True)
 class Space:
     """All that a file of configs/tune says.
 
     Args:
         base: configuration that the parameters change.
-        recipes: configurations that are the first trials.
+        recipes: the first trials.
         epochs: of each trial.
         parameters: in their order.
     """
 
     base: str
-    recipes: tuple[str, ...]
+    recipes: tuple[Recipe, ...]
     epochs: int
     parameters: tuple[Parameter, ...]
+
+
+def space_file(configs_dir: str, kind: str) -> Path:
+    """That of a kind.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folder = Path(configs_dir) / TUNE
+    file = folder / f"{kind}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+        raise ConfigError(f"There is no {file}. Kinds that can be searched: {known}.")
+    return file
 
 
 def read_space(file: Path) -> Space:
@@ -86,7 +115,19 @@ def read_space(file: Path) -> Space:
     parameters: list[Parameter] = []
     for name, settings in content["parameters"].items():
         parameters.append(_parameter(file, name, settings, [each.name for each in parameters]))
-    return Space(content["base"], tuple(map(str, content["recipes"])), content["epochs"], tuple(parameters))
+    recipes = tuple(_recipe(file, each, {parameter.name for parameter in parameters}) for each in content["recipes"])
+    return Space(content["base"], recipes, content["epochs"], tuple(parameters))
+
+
+def _recipe(file: Path, content: Any, known: Set[str]) -> Recipe:
+    if isinstance(content, str):
+        return Recipe(content, content)
+    if not isinstance(content, dict) or content.keys() != {"name", "of", "with"}:
+        raise ConfigError(f"{file}: {content} is no recipe; give a configuration, or name, of and with.")
+    changed = content["with"]
+    if not isinstance(changed, dict) or not changed.keys() <= known:
+        raise ConfigError(f"{file}: recipe {content['name']} has with: {changed}; give values of parameters by name.")
+    return Recipe(str(content["name"]), str(content["of"]), changed)
 
 
 def _parameter(file: Path, name: str, settings: Any, before: list[str]) -> Parameter:
@@ -112,12 +153,12 @@ def _parameter(file: Path, name: str, settings: Any, before: list[str]) -> Param
     return Parameter(name, **{**settings, "values": tuple(values)})
 
 
-def within(space: Space, recipes: Mapping[str, Mapping[str, Any]], max_edges: int | None) -> Space:
+def within(space: Space, settings: Mapping[str, Mapping[str, Any]], max_edges: int | None) -> Space:
     """The space, wide enough for the recipes and bounded by edges.
 
     Args:
         space: as its file has it.
-        recipes: settings of the recipes by name.
+        settings: of each configuration that a recipe is of.
         max_edges: of a node in any layer; none: unbounded.
 
     Raises:
@@ -125,8 +166,9 @@ def within(space: Space, recipes: Mapping[str, Mapping[str, Any]], max_edges: in
     """
     parameters = []
     for each in space.parameters:
-        for settings in recipes.values():
-            value = value_in(settings, each)
+        values = [value_in(of, each) for of in settings.values()]
+        values += [recipe.changed[each.name] for recipe in space.recipes if each.name in recipe.changed]
+        for value in values:
             each = each if value is None and None not in each.values else each.with_value(value)
         if each.name in (K_FIRST, K_REST) and max_edges is not None:
             fitting = tuple(value for value in each.values if value <= max_edges)
@@ -137,12 +179,29 @@ def within(space: Space, recipes: Mapping[str, Mapping[str, Any]], max_edges: in
     return replace(space, parameters=tuple(parameters))
 
 
-def recipe_values(space: Space, settings: Mapping[str, Any]) -> dict[str, Value]:
+def first_trials(space: Space, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Value]]:
+    """Values of the recipes by name, in their order; one that is alike to an earlier one is left out.
+
+    Args:
+        space: from `within`.
+        settings: of each configuration that a recipe is of.
+    """
+    found: dict[str, dict[str, Value]] = {}
+    for recipe in space.recipes:
+        values = recipe_values(space, settings[recipe.of], recipe.changed)
+        if values not in found.values():
+            found[recipe.name] = values
+    return found
+
+
+def recipe_values(
+    space: Space, settings: Mapping[str, Any], changed: Mapping[str, Value] | None = None
+) -> dict[str, Value]:
     """The parameters' values by which the space gives a recipe; too many edges become the most that there may be."""
     chosen: dict[str, Value] = {}
     for each in space.parameters:
         if each.is_asked(chosen):
-            value = value_in(settings, each)
+            value = (changed or {}).get(each.name, value_in(settings, each))
             chosen[each.name] = value if not each.values or value in each.values else max(each.values)
     return chosen
 

@@ -15,6 +15,7 @@ from spx.experiments.plan import ESTIMATOR, TRIAL, Stage, Study, config_files, m
 from spx.experiments.runs import StageError, reusable_runs, run_stage, settings_of, write_text
 from spx.files import read_json
 from spx.run_folder import RECORD_FILE, SCORES_FILE, TRIAL_FILE
+from spx.tuning.arguments import of_estimator
 from spx.tuning.space import Space, Value, changes, write_settings
 
 HIDDEN = {"data": {"init_args": {"hide_test": True}}}
@@ -104,7 +105,7 @@ class Trials:
         file = self.folder / "configurations" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.yaml"
         if not file.is_file():
             write_text(file, text)
-        return Stage(TRIAL, name, (file,), (), settings)
+        return Stage(TRIAL, name, (file,), self.study.extra, settings)
 
     def run(self, chosen: Mapping[str, Value], bars: Bars | None = None, seed: int | None = None) -> Outcome:
         """One trial, or what one with the same settings left.
@@ -116,7 +117,7 @@ class Trials:
         seed = self.seed if seed is None else seed
         stage, logs = self.stage(chosen, bars), []
         try:
-            scores = self._scores(seed) if needs_scores(stage.settings) else None
+            scores = self._scores(seed) if needs_scores(stage.settings, stage.arguments) else None
             folder = self._run(stage, seed, scores, logs)
         except StageError as error:
             if self.processes.stopped:
@@ -174,7 +175,10 @@ class Trials:
             settings = merge(merge(merged_settings(files), HIDDEN), {**QUIET, "name": name})
             file = self.folder / "configurations" / f"{ESTIMATOR}.yaml"
             write_text(file, write_settings(settings))
-            return self._run(Stage(ESTIMATOR, name, (file,), (), settings), seed, None, []) / SCORES_FILE
+            return (
+                self._run(Stage(ESTIMATOR, name, (file,), of_estimator(self.study.extra), settings), seed, None, [])
+                / SCORES_FILE
+            )
 
     def _run(self, stage: Stage, seed: int, scores: Path | None, logs: list[Path]) -> Path:
         settings = settings_of(self.study, stage, seed, self.split, scores)

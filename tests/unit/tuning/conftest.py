@@ -10,12 +10,12 @@ import torch
 from spx.experiments.plan import Study
 from spx.graph.csr import AttentionGraph
 from spx.graph.scores import ArtifactHeader, AttentionScores, save_scores
-from spx.tuning.space import Parameter, Space
+from spx.tuning.space import Parameter, Recipe, Space
 from spx.tuning.trials import Outcome, Trials
 
 SPACE = Space(
     base="wide",
-    recipes=("wide",),
+    recipes=(Recipe("wide", "wide"),),
     epochs=16,
     parameters=(
         Parameter("model.layer", values=("concat", "residual"), default="concat"),

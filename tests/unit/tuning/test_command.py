@@ -131,6 +131,8 @@ def test_the_command_that_trains_it() -> None:
     assert study_command(asked) == (
         "spx study 'a b.npz' --config tuned --seeds 0 1 2 3 4 --splits 2 --protocol paper --runs_dir 'my runs'"
     )
+    asked = Tuning("cora", extra=("--data.undirected", "true"))
+    assert study_command(asked) == ("spx study cora --config tuned --seeds 0 1 2 3 4 '--extra=--data.undirected true'")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,17 @@ from spx.configurations import TUNE
 from spx.errors import ConfigError
 from spx.experiments.plan import Study, config_files, merge, merged_settings
 from spx.graph_check.full_settings import class_defaults
-from spx.tuning.space import AVERAGING, K_FIRST, Parameter, changes, read_space, recipe_values, value_in, within
+from spx.tuning.space import (
+    AVERAGING,
+    K_FIRST,
+    Parameter,
+    changes,
+    first_trials,
+    read_space,
+    recipe_values,
+    value_in,
+    within,
+)
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 KINDS = sorted(path.stem for path in (CONFIGS / TUNE).glob("*.yaml"))
@@ -35,7 +45,7 @@ def test_the_first_trials_are_the_recipes(kind: str, dataset: str) -> None:
     """Values of a recipe make its own settings again, but for epochs and an early end."""
     study = Study(dataset, configs_dir=str(CONFIGS))
     space = read_space(CONFIGS / TUNE / f"{kind}.yaml")
-    recipes = {name: merged_settings(config_files(study, name)) for name in space.recipes}
+    recipes = {each.of: merged_settings(config_files(study, each.of)) for each in space.recipes}
     space = within(space, recipes, None)
     base = merged_settings(config_files(study, space.base))
     for settings in recipes.values():
@@ -83,6 +93,35 @@ def test_edges_are_bounded() -> None:
         within(space, {}, 1)
 
 
+@pytest.mark.parametrize("dataset", ["photo", "minesweeper"])
+def test_both_branches_of_plus_are_tried_and_none_twice(dataset: str) -> None:
+    study = Study(dataset, configs_dir=str(CONFIGS))
+    space = read_space(CONFIGS / TUNE / "wide.yaml")
+    known = {each.of: merged_settings(config_files(study, each.of)) for each in space.recipes}
+    tried = first_trials(within(space, known, None), known)
+    plus = [values for name, values in tried.items() if name.startswith("plus") and name != "plus, scores"]
+    assert [{values["model.layer"], values["model.dropout"]} for values in plus] == {
+        "photo": [{"residual", 0.7}, {"concat", 0.2}],
+        "minesweeper": [{"concat", 0.2}, {"residual", 0.7}],
+    }[dataset]
+    assert tried["graph first"] == tried["wide"] | {
+        "data.sampler": "uniform",
+        "data.graph_first": True,
+        "data.expander_degree": 3,
+    }
+    assert "data.expander_degree" not in tried["plus, scores"], "the estimator's"
+
+
+def test_a_recipe_s_values_widen_the_space(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    recipe = {"name": "fast", "of": "wide", "with": {"model.lr": 2.0}}
+    file.write_text(yaml.safe_dump(GOOD | {"recipes": ["wide", recipe]}))
+    settings = {"wide": {"model": {"init_args": {"lr": 0.2}}}}
+    space = within(read_space(file), settings, None)
+    assert space.parameters[0].high == 2.0
+    assert first_trials(space, settings) == {"wide": {"model.lr": 0.2}, "fast": {"model.lr": 2.0}}
+
+
 def test_a_recipe_outside_widens_the_space() -> None:
     space = read_space(CONFIGS / TUNE / "wide.yaml")
     settings = {"model": {"init_args": {"width": 56, "lr": 0.1}}, "data": {"init_args": {"k": [50, 30]}}}
@@ -98,6 +137,9 @@ def test_a_recipe_outside_widens_the_space() -> None:
         ({"base": 3}, "no 'base' that is a str"),
         ({"more": 1}, "has 'more', which is none of base, recipes"),
         ({"epochs": 0}, "epochs: 0"),
+        ({"recipes": [3]}, "3 is no recipe; give a configuration, or name, of and with"),
+        ({"recipes": [{"name": "a", "of": "wide"}]}, "is no recipe"),
+        ({"recipes": [{"name": "a", "of": "wide", "with": {"lr": 1}}]}, "recipe a has with: {'lr': 1}"),
         ({"parameters": {"lr": {"low": 0.1, "high": 1}}}, "'lr' is no parameter"),
         ({"parameters": {"trainer.max_epochs": {"low": 1, "high": 2}}}, "'trainer.max_epochs' is no parameter"),
         ({"parameters": {"model.lr": {"lo": 1}}}, "model.lr takes default, high, log, low, values, when alone"),

@@ -1,6 +1,7 @@
 """Trials as configurations and as runs' files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,15 @@ def test_scores_come_from_one_estimator_a_seed_which_sees_no_test_label_either(t
     assert estimator["data"]["init_args"]["hide_test"] is True
     scores = {options.get("--data.scores") for options in processes.started[1:]}
     assert scores == {str(trials.study.folder / "tune-estimator" / "version_0" / "scores.safetensors")}
+
+
+def test_settings_that_are_not_searched_are_those_of_both_fits(trials: Trials, processes) -> None:
+    trials.study = replace(trials.study, extra=("--data.undirected", "true", "--data.eval_samples", "2"))
+    trials.run({**CHOSEN, "data.sampler": "attention"})
+    estimator, wide = processes.started
+    assert estimator["--data.undirected"] == wide["--data.undirected"] == "true"
+    assert wide["--data.eval_samples"] == "2"
+    assert "--data.eval_samples" not in estimator, "stage 1's data have none"
 
 
 def test_a_failed_trial_says_why(trials: Trials, processes) -> None:
