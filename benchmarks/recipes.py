@@ -20,6 +20,8 @@ from spx.tuning.command import Tuning, prepare
 from spx.tuning.search import RECIPE
 
 RUNS = Path("lightning_logs", "recipes")
+LONG = 1e6
+"""Seconds: until the last trial has ended."""
 NPZ = "data/npz"
 RECIPES = ("wide", "graph first", "plus, concat", "plus, residual", "plus, scores")
 
@@ -108,7 +110,7 @@ def trials_of(case: Case, small: bool) -> dict[str, float]:
     with closing(prepare(asked)) as search:
         waiting = len(search.study.get_trials(deepcopy=False))  # of a search that has ended: all that it had
         search.run(
-            1, waiting, lambda: float("inf"), lambda trial, found: print(trial.user_attrs, found.best, flush=True)
+            1, waiting, lambda: LONG, lambda trial, found: print(trial.user_attrs, found.best, flush=True)
         )
         trials = [each for each in search.complete() if RECIPE in each.user_attrs]
         layers = {each.user_attrs[RECIPE]: each.params["model.layer"] for each in trials}
