@@ -41,6 +41,7 @@ def import_optuna() -> Any:
         raise ConfigError("spx tune needs Optuna, which isn't installed: pip install 'spx[tune]'.") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Some regimes for parameter")  # few trials had a dependent parameter
     return optuna
 
 
