@@ -23,7 +23,7 @@ RUNS = Path("lightning_logs", "recipes")
 LONG = 1e6
 """Seconds: until the last trial has ended."""
 NPZ = "data/npz"
-RECIPES = ("wide", "graph first", "plus, concat", "plus, residual", "plus, scores")
+RECIPES = ("wide", "graph first", "plus, four layers", "plus, concat", "plus, residual", "plus, scores")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,7 @@ def trials_of(case: Case, small: bool) -> dict[str, float]:
     asked = Tuning(case.dataset, runs_dir=str(RUNS), side_by_side=1, epochs=3 if small else None, extra=extra)
     with closing(prepare(asked)) as search:
         waiting = len(search.study.get_trials(deepcopy=False))  # of a search that has ended: all that it had
-        search.run(
-            1, waiting, lambda: LONG, lambda trial, found: print(trial.user_attrs, found.best, flush=True)
-        )
+        search.run(1, waiting, lambda: LONG, lambda trial, found: print(trial.user_attrs, found.best, flush=True))
         trials = [each for each in search.complete() if RECIPE in each.user_attrs]
         layers = {each.user_attrs[RECIPE]: each.params["model.layer"] for each in trials}
         return {
