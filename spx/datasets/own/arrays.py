@@ -28,16 +28,19 @@ Arrays = Mapping[str, "np.ndarray | spmatrix | None"]
 """Of them `x` may be a sparse matrix."""
 
 
-def graph_from_arrays(arrays: Arrays, masks_by_column: bool, source: str, weight: str | None = None) -> OwnGraph:
+def graph_from_arrays(
+    arrays: Arrays, masks_by_column: bool, source: str, weight: str | None = None, undirected: bool = False
+) -> OwnGraph:
     """The graph that the arrays make; docs/own-data.md says what each must hold, and what else it may be called.
 
     arrays           may be matrices of SciPy; other keys, and those that are None, are left out with a warning
     masks_by_column  whether a square mask [N, N] has a split in each column (PyG's way) or in each row
     source           the file that warnings name
     weight           the array of the edges' weights; None: they aren't used
+    undirected       whether each edge will be taken both ways
     Raises DatasetError for arrays that are missing, of wrong shape or kind, or don't fit one another.
     """
-    arrays = house_arrays(arrays, source, weight)
+    arrays = house_arrays(arrays, source, weight, undirected)
     _warn_of_others(arrays, source, weight)
     edge_weight = _weights(arrays, weight)
     arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
@@ -63,7 +66,7 @@ def unlabelled_graph(arrays: Arrays, settings: OwnSettings, source: str) -> OwnG
 
     Raises DatasetError as `graph_from_arrays`; or nothing says how many nodes there are.
     """
-    arrays = house_arrays(arrays, source, settings.edge_weight)
+    arrays = house_arrays(arrays, source, settings.edge_weight, settings.undirected)
     edge_weight = _weights(arrays, settings.edge_weight)
     arrays = {key: array for key, array in arrays.items() if key in KEYS and array is not None}
     sized = next((key for key in ("x", "y", "node_ids") if key in arrays), None)

@@ -68,12 +68,15 @@ def wanted(names: Iterable[str]) -> frozenset[str]:
     )
 
 
-def house_arrays(arrays: Mapping[str, Any], source: str, weight: str | None = None) -> dict[str, np.ndarray | None]:
+def house_arrays(
+    arrays: Mapping[str, Any], source: str, weight: str | None = None, undirected: bool = False
+) -> dict[str, np.ndarray | None]:
     """The arrays under the house's names, and in its forms; what is not known stays as it is.
 
-    arrays  dense, or matrices of SciPy; None: not read
-    source  the file that warnings name
-    weight  the array of the edges' weights; "weight" may be the values of an adjacency matrix
+    arrays      dense, or matrices of SciPy; None: not read
+    source      the file that warnings name
+    weight      the array of the edges' weights; "weight" may be the values of an adjacency matrix
+    undirected  whether each edge is taken both ways: nobody needs to be told to say so
     Raises DatasetError for sparse parts that make no matrix, and for two arrays that could both be meant.
     """
     found = _joined(arrays)
@@ -97,7 +100,7 @@ def house_arrays(arrays: Mapping[str, Any], source: str, weight: str | None = No
         weighted = weight == WEIGHT and found.get(WEIGHT) is None
         found["edges"], values = edges_of(found.pop("adj"), "the adjacency matrix", source, weighted)
         found |= {WEIGHT: values} if weighted else {}
-    if taken.get("node_features") and found.get("edges") is not None:
+    if not undirected and taken.get("node_features") and found.get("edges") is not None:
         _say_if_listed_once(found["edges"], source)
     return {key: array if key == "x" or key not in KEYS else dense(array, key) for key, array in found.items()}
 

@@ -107,7 +107,7 @@ def _graph(path: Path, split: int, settings: OwnSettings, schema: Mapping[str, A
     found = arrays(path) if settings.edge_weight is None else arrays(path, settings.edge_weight)
     if settings.classes is not None:
         return unlabelled_graph(found, settings, str(path))
-    return graph_from_arrays(found, arrays is read_saved, str(path), settings.edge_weight)
+    return graph_from_arrays(found, arrays is read_saved, str(path), settings.edge_weight, settings.undirected)
 
 
 def _arrays_in(path: Path) -> Callable[..., dict[str, Any]] | None:
