@@ -11,6 +11,7 @@ from spx.dataset_names import is_path
 from spx.experiments.plan import TUNED, Study
 from spx.experiments.runs import write_text
 from spx.run_folder import TUNED_FILE
+from spx.tuning.search import Ended
 from spx.tuning.space import Value, write_settings
 from spx.tuning.trials import Outcome, Trials
 
@@ -39,9 +40,18 @@ class Candidate:
         return statistics.fmean(self.figures.values())
 
 
+def affordable(best: Sequence[Ended], side_by_side: int, seconds: float) -> list[Ended]:
+    """As many of the best, two at least, as can be trained once more in the time."""
+    for count in range(len(best), 2, -1):
+        runs = [each.seconds for each in best[:count]]
+        if sum(max(runs[first : first + side_by_side]) for first in range(0, count, side_by_side)) <= seconds:
+            return [*best[:count]]
+    return [*best[:2]]
+
+
 def validate_again(
     trials: Trials,
-    best: Sequence[Any],
+    best: Sequence[Ended],
     seeds: Sequence[int],
     side_by_side: int,
     seconds_left: Callable[[], float],
@@ -53,7 +63,7 @@ def validate_again(
 
     Args:
         trials: runs them.
-        best: trials of Optuna's.
+        best: of the search.
         seeds: besides that of the search.
         side_by_side: runs at once.
         seconds_left: until the end.

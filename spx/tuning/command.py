@@ -151,16 +151,17 @@ def prepare(asked: Tuning) -> "Search":
 
 
 def _tune(asked: Tuning, search: "Search", started: float) -> Path:
-    from spx.tuning.choice import validate_again
+    from spx.tuning.choice import affordable, validate_again
 
     screen, trials, side_by_side = Screen(asked, started, search), search.trials, asked.trials_at_once
     screen.begin(side_by_side)
     end = started + 60 * asked.minutes
     search_end = started + 60 * asked.minutes * SEARCH_SHARE
     search.run(side_by_side, asked.trials, lambda: search_end - time.monotonic(), screen.trial)
-    best = search.complete()[:BEST]
+    best = search.best()[:BEST]
     if not best:
         raise ConfigError(screen.nothing_found())
+    best = affordable(best, side_by_side, end - time.monotonic())
     trials.begin_again()
     print(
         f"Validating trials {', '.join(str(each.number) for each in best)} again, over {SEEDS} more seeds", flush=True
@@ -175,8 +176,8 @@ def _write(asked: Tuning, search: "Search", candidates: list) -> Path:
     from spx.tuning.page import draw, rows, write_board, write_page, write_table
 
     chosen, study, folder = candidates[0], search.trials.study, search.trials.folder
-    metric = _metric(search)
-    number = len(search.finished())
+    metric = search.best()[0].metric or "metric"
+    number = len(search.finished()) + len(search.untold)
     head = {"command": f"spx tune {shlex.quote(asked.dataset)} --kind {asked.kind}", "metric": metric}
     head |= {"mean": 100 * chosen.mean, "seeds": len(chosen.figures), "trials": number}
     path = write_choice(study, search.trials.chosen_settings(chosen.chosen), head)
@@ -262,10 +263,6 @@ class Screen:
         minutes = (time.monotonic() - self.started) / 60
         best = f"best {100 * self.best[0]:.2f}% (trial {self.best[1]}), " if self.best else ""
         print(f"{text}; {best}{minutes:.1f} of {self.asked.minutes:g} min", flush=True)
-
-
-def _metric(search: Any) -> str:
-    return str(search.complete()[0].user_attrs.get("metric") or "metric")
 
 
 def _check(asked: Tuning) -> None:

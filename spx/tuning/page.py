@@ -28,16 +28,21 @@ def rows(search: Search) -> list[dict[str, Any]]:
     """A row a trial, in their order."""
     found = []
     for each in search.study.get_trials(deepcopy=False):
-        if not each.state.is_finished():
+        attributes, untold = each.user_attrs, search.untold.get(each.number)
+        value, state, epochs = each.value, each.state.name.lower(), max(each.intermediate_values, default="")
+        if untold is not None:  # of a round that was stopped
+            value, epochs = untold.best, max(untold.values, default="")
+            state = "fail" if value is None else "complete" if untold.pruned is None else "pruned"
+            attributes = {**attributes, **untold.record, PROBLEM: untold.problem}
+        elif not each.state.is_finished():
             continue
-        attributes = each.user_attrs
         row = {
             "trial": each.number,
             "round": attributes.get(ROUND),
             "recipe": attributes.get(RECIPE, ""),
-            "state": each.state.name.lower(),
-            "validation": None if each.value is None else round(each.value, 6),
-            "epochs": max(each.intermediate_values, default=""),
+            "state": state,
+            "validation": None if value is None else round(value, 6),
+            "epochs": epochs,
         }
         row |= {parameter.name: each.params.get(parameter.name, "") for parameter in search.space.parameters}
         row |= {name: attributes.get(name, "") for name in MEASURED}

@@ -11,7 +11,7 @@ import statistics
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -19,7 +19,7 @@ from spx.errors import ArtifactError, ConfigError
 from spx.tuning.space import Space, Value
 from spx.tuning.trials import Outcome, Trials, best_by
 
-ROUND, RECIPE, PROBLEM, FIGURES = "round", "recipe", "problem", "figures"
+ROUND, RECIPE, PROBLEM, FIGURES, METRIC = "round", "recipe", "problem", "figures", "metric"
 """What Optuna keeps of a trial besides its values."""
 RUNGS = (8, 4, 2)
 """A trial is compared with the others after the eighth, the quarter and the half of its epochs."""
@@ -45,6 +45,16 @@ def import_optuna() -> Any:
     return optuna
 
 
+class Ended(NamedTuple):
+    """A trial that came to its end: its number, values, best validation metric, the metric's name, and its time."""
+
+    number: int
+    params: Mapping[str, Value]
+    value: float
+    metric: str | None = None
+    seconds: float = 0.0
+
+
 class Search:
     """Trials over a space, kept in a file from which a stopped search goes on.
 
@@ -65,6 +75,7 @@ class Search:
     ):
         self.optuna = import_optuna()
         self.space, self.trials, self.seed = space, trials, trials.seed
+        self.untold: dict[int, Outcome] = {}
         name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.file = folder / f"trials-{name}.journal"
         self._lock = FileLock(folder / f".{name}.held")  # FILE.lock is Optuna's own
@@ -108,6 +119,19 @@ class Search:
         found = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.COMPLETE,))
         return sorted(found, key=lambda each: (-each.value, each.number))
 
+    def best(self) -> list[Ended]:
+        """The same, and what has ended of a round that was stopped, of which the sampler knows nothing yet."""
+        ended = [(each, each.value, each.user_attrs) for each in self.complete()]
+        for each in self.study.get_trials(deepcopy=False):
+            found = self.untold.get(each.number)
+            if found is not None and found.best is not None and found.pruned is None:
+                ended.append((each, found.best, found.record))
+        known = [
+            Ended(each.number, each.params, value, record.get(METRIC), record.get("seconds") or 0.0)
+            for each, value, record in ended
+        ]
+        return sorted(known, key=lambda each: (-each.value, each.number))
+
     def run(
         self,
         side_by_side: int,
@@ -136,7 +160,8 @@ class Search:
                 lambda number, found, by_number=by_number: say(by_number[number], found),
             )
             if len(outcomes) < len(asked):
-                return  # stopped; the round is told as a whole
+                self.untold = outcomes  # stopped; the round is told as a whole
+                return
             for trial in asked:
                 self._tell(trial, outcomes[trial.number])
 
@@ -207,7 +232,7 @@ class Search:
             return
         until = {at: value for at, value in found.values.items() if found.pruned is None or at <= found.pruned}
         trial.set_user_attr(FIGURES, until)
-        for name in ("metric", "attention_edges", "num_nodes", "peak_rss_mb", "seconds", "seconds_per_epoch"):
+        for name in (METRIC, "attention_edges", "num_nodes", "peak_rss_mb", "seconds", "seconds_per_epoch"):
             trial.set_user_attr(name, found.record.get(name))
         for epochs in sorted({self.space.epochs // part for part in RUNGS} - {0}):
             if (value := best_by(until, epochs)) is not None and max(until) >= epochs:

@@ -1,13 +1,15 @@
 """The search with made-up trials: what it proposes, prunes, keeps and goes on with."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spx.errors import ArtifactError, ConfigError
 from spx.tuning import search as module
+from spx.tuning.page import rows
 from spx.tuning.search import Search
-from spx.tuning.trials import Outcome
+from spx.tuning.trials import Outcome, StoppedError
 
 from .conftest import SPACE, MadeUpTrials
 
@@ -131,6 +133,32 @@ def test_the_time_ends_it(made_up: MadeUpTrials, tmp_path: Path) -> None:
     found = search(made_up, tmp_path)
     found.run(1, None, lambda: next(left), lambda *_: None)
     assert 0 < len(found.finished()) < 9
+
+
+def test_what_has_ended_of_a_stopped_round_can_be_chosen(made_up: MadeUpTrials, tmp_path: Path, monkeypatch) -> None:
+    run, left, begun = MadeUpTrials.run, [60.0], []
+
+    def one_is_slow(self, chosen, bars=None, seed=None):
+        begun.append(chosen)
+        if len(begun) == 6:
+            left[0] = 0.0
+            raise StoppedError
+        return run(self, chosen, bars, seed)
+
+    monkeypatch.setattr(MadeUpTrials, "run", one_is_slow)
+    made_up.processes = SimpleNamespace(stop=lambda: None)
+    found = search(made_up, tmp_path)
+    found.run(2, None, lambda: left[0], lambda *_: None)
+    assert len(found.complete()) == 4
+    (number,) = found.untold
+    best = found.best()
+    assert [each.value for each in best] == sorted((each.value for each in best), reverse=True)
+    assert {each.number for each in best} == {0, 1, 2, 3, number}
+    assert next(each for each in best if each.number == number).params == proposed(found)[number]
+    (row,) = [row for row in rows(found) if row["trial"] == number]
+    assert (row["state"], row["epochs"]) == ("complete", 16)
+    assert row["validation"] == pytest.approx(next(each.value for each in best if each.number == number), abs=1e-6)
+    assert len(rows(found)) == 5
 
 
 def test_a_failed_trial_is_kept_with_its_reason(made_up: MadeUpTrials, tmp_path: Path, monkeypatch) -> None:
