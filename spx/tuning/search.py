@@ -25,6 +25,8 @@ RUNGS = (8, 4, 2)
 """A trial is compared with the others after the eighth, the quarter and the half of its epochs."""
 LEAST_FOR_BARS = 5
 """Trials that have come so far, before others are compared with them."""
+ALIKE = 3
+"""Trials that fail alike before all of them would."""
 RANDOM_TRIALS = 8
 """Before the sampler follows what was found."""
 
@@ -146,7 +148,11 @@ class Search:
             most: trials in all, those of earlier searches too; none: as many as there is time for.
             seconds_left: until the end.
             say: told each trial that has ended.
+
+        Raises:
+            ConfigError: no trial has come to its end ever, and the first ones fail alike: so would all others.
         """
+        problems: list[str] = []
         while seconds_left() > 0:
             asked = self._round(side_by_side, most)
             if not asked:
@@ -164,6 +170,9 @@ class Search:
                 return
             for trial in asked:
                 self._tell(trial, outcomes[trial.number])
+            problems += [each.problem for each in outcomes.values() if not each.record]  # one with a record ended
+            if len(problems) >= ALIKE and len(set(problems[-ALIKE:])) == 1 and not self.finished():
+                raise ConfigError(f"{len(problems)} trials failed, none ended, so no other is tried: {problems[-1]}")
 
     def bars(self, number: int) -> dict[int, float]:
         """What trials of a round must have reached by how many epochs: the median of those of earlier rounds.

@@ -117,7 +117,7 @@ class Trials:
         seed = self.seed if seed is None else seed
         stage, logs = self.stage(chosen, bars), []
         try:
-            scores = self._scores(seed) if needs_scores(stage.settings, stage.arguments) else None
+            scores = self._scores(seed, logs) if needs_scores(stage.settings, stage.arguments) else None
             folder = self._run(stage, seed, scores, logs)
         except StageError as error:
             if self.processes.stopped:
@@ -165,7 +165,7 @@ class Trials:
         """Let runs start again after a stop."""
         self.processes = Processes(self.processes.threads)
 
-    def _scores(self, seed: int) -> Path:
+    def _scores(self, seed: int, logs: list[Path]) -> Path:
         """Of the seed's estimator, which is trained once, without test labels too."""
         with self._lock:
             lock = self._estimators.setdefault(seed, threading.Lock())
@@ -175,10 +175,8 @@ class Trials:
             settings = merge(merge(merged_settings(files), HIDDEN), {**QUIET, "name": name})
             file = self.folder / "configurations" / f"{ESTIMATOR}.yaml"
             write_text(file, write_settings(settings))
-            return (
-                self._run(Stage(ESTIMATOR, name, (file,), of_estimator(self.study.extra), settings), seed, None, [])
-                / SCORES_FILE
-            )
+            stage = Stage(ESTIMATOR, name, (file,), of_estimator(self.study.extra), settings)
+            return self._run(stage, seed, None, logs) / SCORES_FILE
 
     def _run(self, stage: Stage, seed: int, scores: Path | None, logs: list[Path]) -> Path:
         settings = settings_of(self.study, stage, seed, self.split, scores)

@@ -181,3 +181,32 @@ def test_without_optuna_a_sentence_says_how_to_get_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"needs Optuna, which isn't installed: pip install 'spx\[tune\]'"):
         module.import_optuna()
+
+
+def test_what_fails_each_trial_ends_the_search(made_up: MadeUpTrials, tmp_path: Path, monkeypatch) -> None:
+    """An hour of failures would tell nothing more."""
+    monkeypatch.setattr(MadeUpTrials, "run", lambda *_: Outcome(problem="there is no column 'nope'"))
+    found = search(made_up, tmp_path)
+    with pytest.raises(
+        ConfigError, match="4 trials failed, none ended, so no other is tried: there is no column 'nope'"
+    ):
+        found.run(2, None, forever, lambda *_: None)
+    assert [each.state.name for each in found.study.trials] == ["FAIL"] * 4
+
+
+@pytest.mark.parametrize("record", [{}, {"peak_rss_mb": 9000.0}])
+def test_trials_that_fail_each_in_its_way_do_not(
+    made_up: MadeUpTrials, tmp_path: Path, monkeypatch, record: dict
+) -> None:
+    """Nor those that took too much memory: the next network may be smaller."""
+    run, numbers = MadeUpTrials.run, iter(range(99))
+
+    def fails_at_first(self, chosen, bars=None, seed=None):
+        number = next(numbers)
+        problem = "it took 9,000 MB, above 500" if record else f"width {number} isn't a multiple of 3"
+        return Outcome(problem=problem, record=record) if number < 6 else run(self, chosen, bars, seed)
+
+    monkeypatch.setattr(MadeUpTrials, "run", fails_at_first)
+    found = search(made_up, tmp_path)
+    found.run(1, 8, forever, lambda *_: None)
+    assert len(found.finished()) == 2

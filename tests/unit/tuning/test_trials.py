@@ -123,6 +123,7 @@ def test_settings_that_are_not_searched_are_those_of_both_fits(trials: Trials, p
 def test_a_failed_trial_says_why(trials: Trials, processes) -> None:
     processes.failing = "num_heads is 3, which doesn't divide width 8"
     assert trials.run(CHOSEN).problem == processes.failing
+    assert trials.run({**CHOSEN, "data.sampler": "attention"}).problem == processes.failing, "of the estimator, too"
 
 
 def test_what_is_stopped_is_no_failure(trials: Trials, processes) -> None:
