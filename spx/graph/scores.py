@@ -217,7 +217,7 @@ def load_scores(path: str | Path) -> tuple[AttentionScores, ArtifactHeader]:
     try:
         file = MappedFile(path)
         *graph, scores_LM = file.tensors((*AttentionGraph._fields, "scores"))
-    except KeyError as error:
+    except (KeyError, ValueError) as error:  # the latter: the file was replaced just now
         raise ArtifactError(f"{path} lacks a tensor of the artifact ({error}). {_MEND}") from error
     except OSError as error:
         raise ArtifactError(
