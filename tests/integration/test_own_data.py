@@ -109,8 +109,12 @@ def test_check_names_the_recipe_where_it_is_another_than_the_file_s(
         patch.setattr("spx.graph_check.command.MOST_TRAINING_NODES", 1)
         main(check)
     assert "CONFIG=plus" not in capsys.readouterr().out, "ten layers are not for a large graph"
-    main([*check, "--extra=--data.undirected true"])
-    assert "CONFIG=plus" not in capsys.readouterr().out, "8 edges a node, few features: as the file has it"
+    eight_edges = [*check, "--extra=--data.undirected true"]
+    main(eight_edges)
+    assert "--model.layer concat --model.dropout 0.2 --data.k [8," in capsys.readouterr().out, "few features"
+    monkeypatch.setattr("spx.graph_check.plus_rule.MANY_FEATURES", 0.0)
+    main(eight_edges)
+    assert "CONFIG=plus" not in capsys.readouterr().out, "8 edges a node, many features: as the file has it"
 
 
 @pytest.mark.full
