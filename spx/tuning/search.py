@@ -24,7 +24,7 @@ ROUND, RECIPE, PROBLEM, FIGURES, METRIC = "round", "recipe", "problem", "figures
 RUNGS = (8, 4, 2)
 """A trial is compared with the others after the eighth, the quarter and the half of its epochs."""
 LEAST_FOR_BARS = 5
-"""Trials that have come so far, before others are compared with them."""
+"""Trials that have come so far, and no fewer than there are recipes, before others are compared with them."""
 ALIKE = 3
 """Trials that fail alike before all of them would."""
 RANDOM_TRIALS = 8
@@ -78,6 +78,7 @@ class Search:
         self.optuna = import_optuna()
         self.space, self.trials, self.seed = space, trials, trials.seed
         self.untold: dict[int, Outcome] = {}
+        self._least_for_bars = max(LEAST_FOR_BARS, len(recipes))
         name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.file = folder / f"trials-{name}.journal"
         self._lock = FileLock(folder / f".{name}.held")  # FILE.lock is Optuna's own
@@ -187,7 +188,7 @@ class Search:
         bars = {}
         for rung in sorted({epochs // part for part in RUNGS} - {0}):
             reached = [best_by(curve, rung) for curve in curves if max(curve) >= rung]
-            if len(reached) >= LEAST_FOR_BARS:
+            if len(reached) >= self._least_for_bars:
                 bars[rung] = statistics.median(reached)
         return bars
 

@@ -16,9 +16,9 @@ from .conftest import SPACE, MadeUpTrials
 RECIPE = {"model.layer": "concat", "model.lr": 0.01, "model.dropout": 0.2}
 
 
-def search(trials: MadeUpTrials, folder: Path, name: str = "one") -> Search:
+def search(trials: MadeUpTrials, folder: Path, name: str = "one", recipes: dict | None = None) -> Search:
     folder.mkdir(exist_ok=True)
-    found = Search(SPACE, trials, folder, name, {"wide": RECIPE})
+    found = Search(SPACE, trials, folder, name, recipes or {"wide": RECIPE})
     found.close()
     return found
 
@@ -126,6 +126,16 @@ def test_a_round_sees_nothing_of_itself(made_up: MadeUpTrials, tmp_path: Path) -
     found.run(6, 6, forever, lambda *_: None)
     assert found.bars(0) == {}
     assert found.bars(1).keys() == {2, 4, 8}
+
+
+def test_no_recipe_falls_behind_another(made_up: MadeUpTrials, tmp_path: Path) -> None:
+    """They are what other trials are compared with, and `benchmarks.recipes` needs all of them."""
+    recipes = {f"recipe {number}": {**RECIPE, "model.dropout": number / 10} for number in range(7)}
+    found = search(made_up, tmp_path, recipes=recipes)
+    for told in range(7):
+        assert found.bars(told) == {}
+        found.run(1, told + 1, forever, lambda *_: None)
+    assert found.bars(7).keys() == {2, 4, 8}
 
 
 def test_the_time_ends_it(made_up: MadeUpTrials, tmp_path: Path) -> None:
