@@ -13,7 +13,7 @@ from spx.experiments.runs import write_text
 from spx.run_folder import TUNED_FILE
 from spx.tuning.search import Ended
 from spx.tuning.space import Value, write_settings
-from spx.tuning.trials import Outcome, Trials
+from spx.tuning.trials import Asked, Outcome, Trials
 
 HEAD = (
     "# Made by: {command}\n# Chosen by validation alone: {metric} {mean:.2f}% over {seeds} seeds, of {trials} trials.\n"
@@ -44,7 +44,7 @@ def affordable(best: Sequence[Ended], side_by_side: int, seconds: float) -> list
     """As many of the best, two at least, as can be trained once more in the time."""
     for count in range(len(best), 2, -1):
         runs = [each.seconds for each in best[:count]]
-        if sum(max(runs[first : first + side_by_side]) for first in range(0, count, side_by_side)) <= seconds:
+        if max(max(runs), sum(runs) / side_by_side) <= seconds:
             return [*best[:count]]
     return [*best[:2]]
 
@@ -71,19 +71,19 @@ def validate_again(
     """
     candidates = [Candidate(each.number, dict(each.params), {trials.seed: each.value}) for each in best]
     by_number = {each.number: each for each in candidates}
+    waiting = iter([Asked(each.number, each.chosen, seed) for seed in seeds for each in candidates])
+    found: dict[tuple[int, int], float | None] = {}
+
+    def done(asked: Asked, one: Outcome) -> None:
+        found[asked.seed, asked.number] = one.best
+        say(by_number[asked.number], asked.seed, one)
+
+    trials.run_all(lambda: next(waiting, None), side_by_side, seconds_left, done)
     for seed in seeds:
-        found: dict[int, Outcome] = {}
-        for first in range(0, len(candidates), side_by_side):
-            asked = [(each.number, each.chosen, seed) for each in candidates[first : first + side_by_side]]
-            if seconds_left() <= 0:
-                break
-            found |= trials.run_all(
-                asked, None, seconds_left, lambda number, one, seed=seed: say(by_number[number], seed, one)
-            )
-        if len(found) < len(candidates) or any(each.best is None for each in found.values()):
-            break
-        for each in candidates:
-            each.figures[seed] = found[each.number].best
+        figures = {number: found.get((seed, number)) for number in by_number}
+        if None not in figures.values():
+            for number, figure in figures.items():
+                by_number[number].figures[seed] = figure
     return sorted(candidates, key=lambda each: (-each.mean, each.number))
 
 

@@ -177,7 +177,7 @@ def _write(asked: Tuning, search: "Search", candidates: list) -> Path:
 
     chosen, study, folder = candidates[0], search.trials.study, search.trials.folder
     metric = search.best()[0].metric or "metric"
-    number = len(search.finished()) + len(search.untold)
+    number = len(search.finished())
     head = {"command": f"spx tune {shlex.quote(asked.dataset)} --kind {asked.kind}", "metric": metric}
     head |= {"mean": 100 * chosen.mean, "seeds": len(chosen.figures), "trials": number}
     path = write_choice(study, search.trials.chosen_settings(chosen.chosen), head)

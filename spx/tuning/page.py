@@ -10,7 +10,7 @@ from typing import Any
 from spx.experiments.runs import write_text
 from spx.files import replacing
 from spx.tuning.choice import Candidate
-from spx.tuning.search import PROBLEM, RECIPE, ROUND, Search
+from spx.tuning.search import FIGURES, PROBLEM, RECIPE, ROUND, Search
 
 TABLE, PAGE = "trials.csv", "index.html"
 MEASURED = ("attention_edges", "peak_rss_mb", "seconds_per_epoch", "seconds")
@@ -28,21 +28,16 @@ def rows(search: Search) -> list[dict[str, Any]]:
     """A row a trial, in their order."""
     found = []
     for each in search.study.get_trials(deepcopy=False):
-        attributes, untold = each.user_attrs, search.untold.get(each.number)
-        value, state, epochs = each.value, each.state.name.lower(), max(each.intermediate_values, default="")
-        if untold is not None:  # of a round that was stopped
-            value, epochs = untold.best, max(untold.values, default="")
-            state = "fail" if value is None else "complete" if untold.pruned is None else "pruned"
-            attributes = {**attributes, **untold.record, PROBLEM: untold.problem}
-        elif not each.state.is_finished():
+        if not each.state.is_finished():
             continue
+        attributes = each.user_attrs
         row = {
             "trial": each.number,
             "round": attributes.get(ROUND),
             "recipe": attributes.get(RECIPE, ""),
-            "state": state,
-            "validation": None if value is None else round(value, 6),
-            "epochs": epochs,
+            "state": each.state.name.lower(),
+            "validation": None if each.value is None else round(each.value, 6),
+            "epochs": max(map(int, attributes.get(FIGURES, ())), default=""),
         }
         row |= {parameter.name: each.params.get(parameter.name, "") for parameter in search.space.parameters}
         row |= {name: attributes.get(name, "") for name in MEASURED}

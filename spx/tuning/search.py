@@ -1,15 +1,15 @@
-"""The search: rounds of trials that Optuna proposes, pruned by validation at equal epochs.
+"""The search: trials that Optuna proposes, pruned by validation at equal epochs.
 
-All trials of a round are proposed before the first of them is told, and are told in their order. So what is proposed is
-a function of the seed and the number of trials side by side, not of which ends first; a search that was killed repeats
-its last round, whose finished runs are taken again.
+A round is as many trials as run side by side. What is proposed, and what it is compared with, follows from all rounds
+but the one before its own, which may still be trained. So it is a function of the seed and the number of trials side by
+side, not of which ends first, and no process waits for the longest trial of a round.
 """
 
 import hashlib
 import json
 import statistics
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from spx.errors import ArtifactError, ConfigError
 from spx.tuning.space import Space, Value
-from spx.tuning.trials import Outcome, Trials, best_by
+from spx.tuning.trials import Asked, Outcome, Trials, best_by
 
 ROUND, RECIPE, PROBLEM, FIGURES, METRIC = "round", "recipe", "problem", "figures", "metric"
 """What Optuna keeps of a trial besides its values."""
@@ -27,7 +27,7 @@ LEAST_FOR_BARS = 5
 """Trials that have come so far, and no fewer than there are recipes, before others are compared with them."""
 ALIKE = 3
 """Trials that fail alike before all of them would."""
-RANDOM_TRIALS = 8
+RANDOM_TRIALS = 6
 """Before the sampler follows what was found."""
 
 
@@ -77,7 +77,6 @@ class Search:
     ):
         self.optuna = import_optuna()
         self.space, self.trials, self.seed = space, trials, trials.seed
-        self.untold: dict[int, Outcome] = {}
         self._least_for_bars = max(LEAST_FOR_BARS, len(recipes))
         name = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode()).hexdigest()[:12]
         self.file = folder / f"trials-{name}.journal"
@@ -111,11 +110,10 @@ class Search:
         """Let another process go on with it."""
         self._lock.release()
 
-    def finished(self, before_round: int | None = None) -> list[Any]:
+    def finished(self) -> list[Any]:
         """Trials with a figure, those that fell behind too."""
         states = (self.optuna.trial.TrialState.COMPLETE, self.optuna.trial.TrialState.PRUNED)
-        found = self.study.get_trials(deepcopy=False, states=states)
-        return [each for each in found if before_round is None or each.user_attrs[ROUND] < before_round]
+        return self.study.get_trials(deepcopy=False, states=states)
 
     def complete(self) -> list[Any]:
         """Trials that didn't fall behind, the best first."""
@@ -123,17 +121,12 @@ class Search:
         return sorted(found, key=lambda each: (-each.value, each.number))
 
     def best(self) -> list[Ended]:
-        """The same, and what has ended of a round that was stopped, of which the sampler knows nothing yet."""
-        ended = [(each, each.value, each.user_attrs) for each in self.complete()]
-        for each in self.study.get_trials(deepcopy=False):
-            found = self.untold.get(each.number)
-            if found is not None and found.best is not None and found.pruned is None:
-                ended.append((each, found.best, found.record))
-        known = [
-            Ended(each.number, each.params, value, record.get(METRIC), record.get("seconds") or 0.0)
-            for each, value, record in ended
+        """The same."""
+        return [
+            Ended(each.number, each.params, each.value, attributes.get(METRIC), attributes.get("seconds") or 0.0)
+            for each in self.complete()
+            for attributes in [each.user_attrs]
         ]
-        return sorted(known, key=lambda each: (-each.value, each.number))
 
     def run(
         self,
@@ -142,7 +135,7 @@ class Search:
         seconds_left: Callable[[], float],
         say: Callable[[Any, Outcome], None],
     ) -> None:
-        """Round after round until the time or the number of trials is over.
+        """Trial after trial until the time or the number of trials is over.
 
         Args:
             side_by_side: trials of a round.
@@ -154,36 +147,35 @@ class Search:
             ConfigError: no trial has come to its end ever, and the first ones fail alike: so would all others.
         """
         problems: list[str] = []
-        while seconds_left() > 0:
-            asked = self._round(side_by_side, most)
-            if not asked:
-                return
-            by_number = {trial.number: trial for trial in asked}
-            bars = self.bars(asked[0].user_attrs[ROUND])
-            outcomes = self.trials.run_all(
-                [(number, trial.params, None) for number, trial in by_number.items()],
-                bars,
-                seconds_left,
-                lambda number, found, by_number=by_number: say(by_number[number], found),
-            )
-            if len(outcomes) < len(asked):
-                self.untold = outcomes  # stopped; the round is told as a whole
-                return
-            for trial in asked:
-                self._tell(trial, outcomes[trial.number])
-            problems += [each.problem for each in outcomes.values() if not each.record]  # one with a record ended
+        by_number: dict[int, Any] = {}
+        begun = self._begun(side_by_side)
+
+        def next_one() -> Asked | None:
+            trial = begun.pop(0) if begun else self._propose(side_by_side, most)
+            if trial is None:
+                return None
+            by_number[trial.number] = trial
+            return Asked(trial.number, trial.params, bars=self.bars(trial.user_attrs[ROUND]))
+
+        def ended(asked: Asked, found: Outcome) -> None:
+            self._tell(by_number[asked.number], found)
+            say(by_number[asked.number], found)
+            problems.extend([] if found.record else [found.problem])  # one with a record ended
             if len(problems) >= ALIKE and len(set(problems[-ALIKE:])) == 1 and not self.finished():
                 raise ConfigError(f"{len(problems)} trials failed, none ended, so no other is tried: {problems[-1]}")
 
+        self.trials.run_all(next_one, side_by_side, seconds_left, ended)
+
     def bars(self, number: int) -> dict[int, float]:
-        """What trials of a round must have reached by how many epochs: the median of those of earlier rounds.
+        """What trials of a round must have reached by how many epochs: the median of the trials that it knows.
 
         Trials that fell behind count where they were still trained.
         """
         epochs = self.space.epochs
         curves = [
             {int(at): value for at, value in each.user_attrs[FIGURES].items()}
-            for each in self.finished(before_round=number)
+            for each in self.finished()
+            if _knows(number, each)
         ]
         bars = {}
         for rung in sorted({epochs // part for part in RUNGS} - {0}):
@@ -192,26 +184,41 @@ class Search:
                 bars[rung] = statistics.median(reached)
         return bars
 
-    def _round(self, side_by_side: int, most: int | None) -> list[Any]:
-        """The trials of a round that was begun, filled up; or of the next."""
+    def _begun(self, side_by_side: int) -> list[Any]:
+        """Trials of a search that was stopped while they were trained."""
         running = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,))
         begun = [self.optuna.trial.Trial(self.study, each._trial_id) for each in running]
-        states = self.optuna.trial.TrialState
-        number = begun[0].user_attrs.get(ROUND) if begun else None
-        if number is None:
-            number = 1 + max((each.user_attrs[ROUND] for each in self._told()), default=-1)
-        while len(begun) < side_by_side:
-            held = [each for each in self.study.get_trials(deepcopy=False) if each.state != states.WAITING]
-            if most is not None and len(held) >= most:
-                break
-            self.study.sampler = self._sampler(len(held))
-            begun.append(self.study.ask())
         for trial in begun:
-            self._suggest(trial, number)
+            self._suggest(trial)
+            trial.set_user_attr(ROUND, trial.number // side_by_side)
         return begun
 
-    def _told(self) -> list[Any]:
-        return [each for each in self.study.get_trials(deepcopy=False) if each.state.is_finished()]
+    def _propose(self, side_by_side: int, most: int | None) -> Any | None:
+        """The next trial; none before its round may know all that it has to, or if there are enough."""
+        waits = self.optuna.trial.TrialState.WAITING
+        trials = self.study.get_trials(deepcopy=False)
+        held = [each for each in trials if each.state != waits]
+        number = len(held) // side_by_side
+        if most is not None and len(held) >= most:
+            return None
+        if any(_knows(number, each) and not each.state.is_finished() for each in held):
+            return None
+        if len(held) == len(trials):  # else a recipe is next
+            self.study.enqueue_trial(self._sampled(number, held))
+        trial = self.study.ask()
+        self._suggest(trial)
+        trial.set_user_attr(ROUND, number)
+        return trial
+
+    def _sampled(self, number: int, held: Sequence[Any]) -> dict[str, Value]:
+        """What the sampler proposes for a round by the trials that it knows; of the others it sees that they run."""
+        seen = self.optuna.create_study(direction="maximize", sampler=self._sampler(len(held)))
+        runs = self.optuna.trial.TrialState.RUNNING
+        for each in held:
+            if not _knows(number, each):
+                each = self.optuna.trial.create_trial(state=runs, params=each.params, distributions=each.distributions)
+            seen.add_trial(each)
+        return self._suggest(seen.ask())
 
     def _sampler(self, number: int) -> Any:
         """A sampler of its own for each trial: a search that goes on proposes what one in a piece would have."""
@@ -223,7 +230,7 @@ class Search:
             constant_liar=True,
         )
 
-    def _suggest(self, trial: Any, number: int) -> None:
+    def _suggest(self, trial: Any) -> dict[str, Value]:
         chosen: dict[str, Value] = {}
         for each in self.space.parameters:
             if not each.is_asked(chosen):
@@ -232,7 +239,7 @@ class Search:
                 chosen[each.name] = trial.suggest_categorical(each.name, each.values)
             else:
                 chosen[each.name] = trial.suggest_float(each.name, each.low, each.high, log=each.log)
-        trial.set_user_attr(ROUND, number)
+        return chosen
 
     def _tell(self, trial: Any, found: Outcome) -> None:
         states = self.optuna.trial.TrialState
@@ -251,3 +258,8 @@ class Search:
             self.study.tell(trial, found.best)
         else:
             self.study.tell(trial, state=states.PRUNED)
+
+
+def _knows(number: int, trial: Any) -> bool:
+    """Whether a round is proposed by the trial: not by those of the round before it, nor of its own."""
+    return trial.user_attrs[ROUND] < number - 1

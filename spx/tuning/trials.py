@@ -3,12 +3,13 @@
 import csv
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from spx.experiments.parallel import LOG_FILE, Processes
 from spx.experiments.plan import ESTIMATOR, TRIAL, Stage, Study, config_files, merge, merged_settings, needs_scores
@@ -50,6 +51,22 @@ class Outcome:
         """The best validation metric until the trial fell behind."""
         figures = [value for epochs, value in self.values.items() if self.pruned is None or epochs <= self.pruned]
         return max(figures, default=None)
+
+
+class Asked(NamedTuple):
+    """A trial to run.
+
+    Args:
+        number: of the trial.
+        chosen: its values.
+        seed: none: the search's.
+        bars: see `spx.training.callbacks.Trial`.
+    """
+
+    number: int
+    chosen: Mapping[str, Value]
+    seed: int | None = None
+    bars: Bars = MappingProxyType({})
 
 
 class Trials:
@@ -127,39 +144,39 @@ class Trials:
 
     def run_all(
         self,
-        asked: Sequence[tuple[int, Mapping[str, Value], int | None]],
-        bars: Bars | None,
+        next_one: Callable[[], Asked | None],
+        side_by_side: int,
         seconds_left: Callable[[], float],
-        done: Callable[[int, Outcome], None],
-    ) -> dict[int, Outcome]:
-        """Several trials side by side; those alone that ended before the time was over.
+        done: Callable[[Asked, Outcome], None],
+    ) -> None:
+        """Several trials side by side, until the time is over or none runs and none is next.
 
         Args:
-            asked: number, values and seed (none: the search's) of each.
-            bars: of all.
+            next_one: the next trial, asked for whenever there is room for one; none: there is none as yet.
+            side_by_side: trials at once.
             seconds_left: until the search ends.
-            done: told each that has ended.
+            done: told each that has ended before.
         """
-        outcomes: dict[int, Outcome] = {}
-        pool = ThreadPoolExecutor(max(1, len(asked)))
-        waiting = {pool.submit(self.run, chosen, bars, seed): number for number, chosen, seed in asked}
+        pool, running = ThreadPoolExecutor(side_by_side), {}
         try:
-            while waiting:
-                ended, _ = wait(waiting, timeout=max(0.0, seconds_left()), return_when=FIRST_COMPLETED)
+            while True:
+                while len(running) < side_by_side and seconds_left() > 0 and (asked := next_one()) is not None:
+                    running[pool.submit(self.run, asked.chosen, asked.bars, asked.seed)] = asked
+                if not running:
+                    return
+                ended, _ = wait(running, timeout=max(0.0, seconds_left()), return_when=FIRST_COMPLETED)
                 if not ended and seconds_left() <= 0:
                     self.processes.stop()
-                    ended, _ = wait(waiting)
-                for future in ended:
-                    number = waiting.pop(future)
+                    ended, _ = wait(running)
+                for future in sorted(ended, key=lambda each: running[each].number):
+                    asked = running.pop(future)
                     with suppress(StoppedError):
-                        outcomes[number] = future.result()
-                        done(number, outcomes[number])
+                        done(asked, future.result())
         except BaseException:
             self.processes.stop()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        return outcomes
 
     def begin_again(self) -> None:
         """Let runs start again after a stop."""

@@ -10,7 +10,7 @@ BEST = [Ended(number, {}, 0.9 - number / 100, "accuracy", seconds) for number, s
 
 @pytest.mark.parametrize(
     ("side_by_side", "seconds", "wanted"),
-    [(1, 450, 3), (1, 449, 2), (2, 350, 3), (2, 349, 2), (3, 300, 3), (3, 1, 2), (2, -5, 2)],
+    [(1, 450, 3), (1, 449, 2), (2, 300, 3), (2, 299, 2), (3, 300, 3), (3, 1, 2), (2, -5, 2)],
 )
 def test_as_many_as_there_is_time_for(side_by_side: int, seconds: float, wanted: int) -> None:
     assert affordable(BEST, side_by_side, seconds) == BEST[:wanted]

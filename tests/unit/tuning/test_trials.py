@@ -9,7 +9,7 @@ import yaml
 
 from spx.experiments import parallel
 from spx.experiments.plan import ESTIMATOR, Study
-from spx.tuning.trials import Trials, best_by, outcome
+from spx.tuning.trials import Asked, Trials, best_by, outcome
 
 from .conftest import SPACE, write_artifact
 
@@ -127,10 +127,17 @@ def test_a_failed_trial_says_why(trials: Trials, processes) -> None:
 
 
 def test_what_is_stopped_is_no_failure(trials: Trials, processes) -> None:
-    trials.processes.stop()
-    assert trials.run_all([(0, CHOSEN, None)], {}, lambda: 1.0, lambda *_: None) == {}
-    trials.begin_again()
     done = []
-    outcomes = trials.run_all([(7, CHOSEN, None)], {}, lambda: 1.0, lambda number, found: done.append(number))
-    assert outcomes[7].best == 0.6
-    assert done == [7]
+
+    def run_one(number: int) -> None:
+        waiting = iter([Asked(number, CHOSEN)])
+        trials.run_all(
+            lambda: next(waiting, None), 1, lambda: 1.0, lambda asked, found: done.append((asked.number, found.best))
+        )
+
+    trials.processes.stop()
+    run_one(0)
+    assert done == []
+    trials.begin_again()
+    run_one(7)
+    assert done == [(7, 0.6)]
