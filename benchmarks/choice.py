@@ -2,6 +2,7 @@
 
 - scores: drawn by the estimator's scores, as in the papers; top: the k largest of them;
 - scores by type: drawn by their means over each node's edges of one type, which leave the preference for a type alone;
+- Exphormer's scores: drawn by the attention of the trained wide network with all edges, which an estimator is to guess;
 - uniform: drawn without scores; graph first: likewise, but a node's graph edges before all others.
 
 The estimator of a set, split and seed is fitted once and serves all k. Beside them stand the GCN and the Exphormer with
@@ -21,12 +22,14 @@ import torch
 from rich.console import Console
 
 from benchmarks import common
+from spx.data.stored_features import all_rows
 from spx.experiments.parallel import LOG_FILE
 from spx.experiments.plan import ESTIMATOR, WIDE, Study, make_plan
 from spx.experiments.processes import ForkedProcess, end_process
 from spx.experiments.study import run_study
 from spx.files import read_json
 from spx.graph.scores import AttentionScores, load_scores, read_header, save_scores
+from spx.inference.run import load
 from spx.kernels.formula import NUM_EDGE_TYPES
 from spx.run_folder import SCORES_FILE
 
@@ -34,8 +37,9 @@ RUNS = Path("lightning_logs", "choice")
 QUIET = ("--trainer.enable_progress_bar", "false")
 KS = (1, 2, 3, 5, 8, 12)
 SCORES, BY_TYPE, UNIFORM, GRAPH_FIRST, TOP = "scores", "scores by type", "uniform", "graph first", "top"
-OVERLAYS = {SCORES: None, BY_TYPE: None, UNIFORM: "uniform", GRAPH_FIRST: "graph-first", TOP: "top"}
-REFERENCES = {"GCN": "gcn", "Exphormer": "exphormer"}
+EXPHORMER, GUESSED = "Exphormer", "Exphormer's scores"
+OVERLAYS = {SCORES: None, BY_TYPE: None, UNIFORM: "uniform", GRAPH_FIRST: "graph-first", TOP: "top", GUESSED: None}
+REFERENCES = {"GCN": "gcn", EXPHORMER: "exphormer"}
 ALL = "all"
 """In the place of their k."""
 NEEDED = (SCORES, BY_TYPE, UNIFORM, GRAPH_FIRST)
@@ -154,14 +158,17 @@ def measure(
     for k in ks:
         of_k = ("--data.k", json.dumps([k] * num_layers))
         for way in [way for way in OVERLAYS if way in ways]:
-            if way != BY_TYPE:
-                found, _ = row(way, k, overlay=OVERLAYS[way], extra_wide=of_k)
+            if way not in (BY_TYPE, GUESSED):
+                yield row(way, k, overlay=OVERLAYS[way], extra_wide=of_k)[0]
+                continue
+            first, (estimator, _) = row(SCORES, k, extra_wide=of_k)
+            made, folder = Path(estimator, SCORES_FILE), Path(one["runs_dir"], way.replace(" ", "-"))
+            if way == BY_TYPE:
+                seconds, scores = first["stage 1 s"], averaged(made, folder)
             else:
-                guided, (estimator, _) = row(SCORES, k, extra_wide=of_k)
-                scores = averaged(Path(estimator, SCORES_FILE), Path(one["runs_dir"], "by-type"))
-                found, _ = row(BY_TYPE, k, extra_wide=(*of_k, "--data.scores", str(scores)))
-                found["stage 1 s"] = guided["stage 1 s"]
-            yield found
+                first, (exphormer,) = row(EXPHORMER, ALL, config=REFERENCES[EXPHORMER])
+                seconds, scores = first["seconds"], exphormer_scores(Path(exphormer), made, folder)
+            yield row(way, k, extra_wide=(*of_k, "--data.scores", str(scores)))[0] | {"stage 1 s": seconds}
     for network, config in REFERENCES.items() if references else ():
         yield row(network, ALL, config=config)[0]
 
@@ -183,6 +190,19 @@ def averaged(path: Path, folder: Path) -> Path:
         scores, header = load_scores(path)
         folder.mkdir(parents=True, exist_ok=True)
         save_scores(made, by_type(scores), header)
+    return made
+
+
+def exphormer_scores(run: Path, estimated: Path, folder: Path) -> Path:
+    """The file of a trained Exphormer's attention, mean over its heads, in the place of an estimator's scores."""
+    header = read_header(estimated)
+    made = folder / f"{header.fingerprint[:16]}.safetensors"
+    if not made.is_file():
+        trained = load(run, device="cpu")
+        graph, model = trained.data.graph, trained.model.eval()
+        scores = model.network.attention_scores(all_rows(trained.data.x), graph)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_scores(made, AttentionScores(graph, scores), header)
     return made
 
 
@@ -213,25 +233,29 @@ def compared(rows: Sequence[Row]) -> list[Row]:
     for (name, k), runs in complete(rows).items():
         tests = {way: [run[way]["test %"] for run in runs if way in run] for way in OVERLAYS}
         cells = {way: spread(values) if values else "-" for way, values in tests.items()}
-        if len(tests[TOP]) not in (0, len(runs)):
-            cells[TOP] += f" ({len(tests[TOP])})"
+        for way, values in tests.items():
+            cells[way] += f" ({len(values)})" if len(values) not in (0, len(runs)) else ""
         found.append({"set": name, "k": k, "runs": len(runs), **cells})
     return found
 
 
 def headline(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
-    """Of each set and k what scores are ahead by, mean +- standard error over the runs; which of those without a stage
-    1 is the best is told by validation. Then the other networks' test metrics."""
+    """Of each set and k what scores are ahead by, mean +- standard error over the runs that have them; which of those
+    without a stage 1 is the best is told by validation. Then the other networks' test metrics."""
     found: dict[str, dict[str, str]] = {}
     for (name, k), runs in complete(rows).items():
-        for other, text in {best_without(runs): "the best without", BY_TYPE: BY_TYPE}.items():
+        best = best_without(runs)
+        for way, other in ((SCORES, best), (SCORES, BY_TYPE), (GUESSED, best)):
+            having = [run for run in runs if way in run]
             differences = {
-                part: [run[SCORES][f"{part} %"] - run[other][f"{part} %"] for run in runs]
+                part: [run[way][f"{part} %"] - run[other][f"{part} %"] for run in having]
                 for part in ("validation", "test")
             }
-            texts = [f"{part} {spread(values, error=True)}" for part, values in differences.items()]
-            texts += [f"({other})"] if other in WITHOUT else []
-            found.setdefault(f"{name}: {SCORES} - {text}", {})[f"k = {k}:"] = " ".join(texts)
+            texts = [f"{part} {spread(values, error=True)}" for part, values in differences.items() if values]
+            texts += [f"({other})"] if texts and other in WITHOUT else []
+            text = "the best without" if other in WITHOUT else other
+            if texts:
+                found.setdefault(f"{name}: {way} - {text}", {})[f"k = {k}:"] = " ".join(texts)
     for network in REFERENCES:
         values: dict[str, list[float]] = {}
         for row in rows:

@@ -126,10 +126,10 @@ def choice(rows: list[dict], figure) -> None:
     found = stage_one.complete(rows)
     sets = list(dict.fromkeys(name for name, _ in found))
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
-    looks = dict(zip(stage_one.OVERLAYS, (BLUE, PURPLE, GREY, GREEN, RED), strict=True))
+    looks = dict(zip(stage_one.OVERLAYS, (BLUE, PURPLE, GREY, GREEN, RED, "#000000"), strict=True))
     for axis, name in zip(axes, sets, strict=True):
         ks = [k for of_set, k in found if of_set == name]
-        for (sampler, colour), marker in zip(looks.items(), "osDv^", strict=True):
+        for (sampler, colour), marker in zip(looks.items(), "osDv^P", strict=True):
             lines: dict[tuple[int, int], list[tuple[int, float]]] = {}
             for k in ks:
                 for run in [run[sampler] for run in found[name, k] if sampler in run]:
@@ -147,7 +147,7 @@ def choice(rows: list[dict], figure) -> None:
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("test metric, %")
-    figure.legend(loc="outside upper center", ncols=7, frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
 
 
 DRAWN: dict[str, tuple[Callable, tuple[float, float]]] = {

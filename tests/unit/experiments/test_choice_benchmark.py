@@ -80,6 +80,7 @@ class MadeUp:
         test = 0.4 + len(self.names) / 100
         (folder / RECORD_FILE).write_text(json.dumps(self.record | {"folder": str(folder), "test": test}))
         write_artifact(folder / SCORES_FILE)
+        write_artifact(folder / "other.safetensors")
         return 0
 
 
@@ -93,6 +94,7 @@ def benchmark(configs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (configs_dir / "overlays" / "graph-first.wide.yaml").write_text("data: {init_args: {sampler: uniform}}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(common, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(choice, "exphormer_scores", lambda _, made, folder: made.with_name("other.safetensors"))
     monkeypatch.setattr(choice, "CASES", {"a-set": choice.Case("toy", runs=((0, 0), (0, 1)))})
 
     def run(fits: MadeUp, *words: str) -> list[dict]:
@@ -116,9 +118,10 @@ def test_a_stop_leaves_the_rows_that_are_there_and_the_next_call_makes_the_other
     assert first.names == ["estimator", "wide", "wide", "wide-uniform", "wide-graph-first"]
     rows = benchmark(second)
     assert rows[:4] == left
-    assert second.names[:6] == ["wide-top", "wide", "wide", "wide-uniform", "wide-graph-first", "wide-top"]
-    assert second.names[6:9] == ["gcn", "exphormer", "estimator"], "one estimator a seed, of which the first is kept"
-    assert len(rows) == 2 * (2 * 5 + 2)
+    assert second.names[:3] == ["wide-top", "exphormer", "wide"], "the Exphormer lends its scores"
+    assert second.names[3:9] == ["wide", "wide", "wide-uniform", "wide-graph-first", "wide-top", "wide"]
+    assert second.names[9:11] == ["gcn", "estimator"], "one estimator a seed, of which the first is kept"
+    assert len(rows) == 2 * (2 * 6 + 2)
     assert {(row["split"], row["seed"]) for row in rows} == {(0, 0), (0, 1)}
     third = MadeUp(make_record())
     assert benchmark(third, "--runs", "1") == rows
@@ -145,10 +148,14 @@ def of_each(*values: float) -> dict[str, float]:
 
 
 def test_what_scores_are_ahead_by_is_paired_by_run_and_judged_by_validation() -> None:
-    rows = made_rows("a", 0, 5, of_each(80, 79, 70, 77, 60), of_each(81, 80, 99, 78, 61))
-    rows += made_rows("a", 1, 5, of_each(82, 83, 72, 77, 60), of_each(85, 85, 99, 80, 61))[:4]  # top was left out
-    rows += made_rows("a", 0, 2, of_each(50, 50, 50, 49, 50), of_each(52, 51, 50, 53, 50))
-    rows += made_rows("a", 1, 2, of_each(50, 50, 50, 49, 50), of_each(52, 51, 50, 53, 50))[:3]  # not all are there
+    rows = made_rows("a", 0, 5, of_each(80, 79, 70, 77, 60, 78), of_each(81, 80, 99, 78, 61, 80))
+    rows += made_rows("a", 1, 5, of_each(82, 83, 72, 77, 60, 0), of_each(85, 85, 99, 80, 61, 0))[
+        :4
+    ]  # the last were left out
+    rows += made_rows("a", 0, 2, of_each(50, 50, 50, 49, 50, 53), of_each(52, 51, 50, 53, 50, 50))
+    rows += made_rows("a", 1, 2, of_each(50, 50, 50, 49, 50, 53), of_each(52, 51, 50, 53, 50, 50))[
+        :3
+    ]  # not all are there
     rows += [rows[0] | {"sampler": "GCN", "k": choice.ALL, "test %": 75.0}]
     found = choice.headline(rows)
     ahead = found["a: scores - the best without"]
@@ -157,6 +164,11 @@ def test_what_scores_are_ahead_by_is_paired_by_run_and_judged_by_validation() ->
     assert ahead["k = 2:"] == "validation +0.00 test +2.00 (uniform)"
     assert list(ahead) == ["k = 2:", "k = 5:"]
     assert found["a: scores - scores by type"]["k = 5:"] == "validation +0.00 +- 1.00 test +0.50 +- 0.50"
+    ceiling = found["a: Exphormer's scores - the best without"]
+    assert ceiling == {
+        "k = 2:": "validation +3.00 test +0.00 (uniform)",
+        "k = 5:": "validation +1.00 test +2.00 (graph first)",
+    }
     assert found["GCN"] == {"a": "75.00 (1)"}
     table = choice.compared(rows)
     assert [(row["set"], row["k"], row["runs"]) for row in table] == [("a", 2, 1), ("a", 5, 2)]
@@ -171,13 +183,13 @@ def test_each_run_is_a_line_of_the_picture_of_its_set() -> None:
 
     from benchmarks.pictures import choice as draw
 
-    values = of_each(5, 4, 3, 2, 1)
+    values = of_each(5, 4, 3, 2, 1, 6)
     rows = [row for k in (2, 5) for row in made_rows("a", 0, k, values, values)]
-    rows += made_rows("a", 1, 2, values, values)[:4]  # top was left out
+    rows += made_rows("a", 1, 2, values, values)[:4]  # the last were left out
     rows += made_rows("b", 0, 2, values, values)
     rows += [rows[0] | {"sampler": "GCN", "k": choice.ALL}]
     figure = Figure(layout="constrained")
     draw(rows, figure)
     assert [axis.get_title() for axis in figure.axes] == ["a", "b"]
     drawn = [[len(line.get_xdata()) for line in axis.lines if len(line.get_xdata())] for axis in figure.axes]
-    assert drawn == [[2, 1] * 4 + [2] + [2], [1] * 5]  # the last of a is the GCN's
+    assert drawn == [[2, 1] * 4 + [2, 2] + [2], [1] * 6]  # the last of a is the GCN's
