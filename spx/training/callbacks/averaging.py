@@ -3,13 +3,17 @@
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 
 from spx.errors import ConfigError
 
 
-class WeightAverage(EMAWeightAveraging):
+class WeightAverage(WeightAveraging):
     """Validation and checkpoints take an exponential moving average of the weights over the training steps.
+
+    After t steps the decay is (1 + t) / (10 + t) until it reaches its own: else the first weights would be most of the
+    average for 1 / (1 - decay) steps, and the statistics of batch norms, averaged likewise, of other networks than it.
 
     After a fit Lightning's own would test the weights of the last step, which a checkpoint holds for a fit to go on.
 
@@ -23,7 +27,12 @@ class WeightAverage(EMAWeightAveraging):
     def __init__(self, decay: float = 0.99):
         if not 0 <= decay < 1:
             raise ConfigError(f"decay is {decay}; it is from 0 to below 1, where the average would never move.")
-        super().__init__(decay=decay)
+
+        def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            of_now = min(decay, float((1 + steps) / (10 + steps)))
+            return of_now * averaged + (1 - of_now) * current
+
+        super().__init__(avg_fn=average)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._average_model = None

@@ -168,24 +168,35 @@ def test_another_value_may_select_the_checkpoint(tmp_path: Path) -> None:
 
 
 class EveryStep(L.Callback):
-    """Keeps the weights after each step."""
+    """Keeps the weights and the first batch norm's variances after each step."""
 
     def __init__(self) -> None:
         self.weights: list[torch.Tensor] = []
+        self.variances: list[torch.Tensor] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: object) -> None:
         self.weights.append(pl_module.network.head[0].weight.detach().clone())
+        self.variances.append(pl_module.network.layers[0].norm1.running_var.clone())
+
+
+def average_of(values: list[torch.Tensor], decay: float) -> torch.Tensor:
+    """After t steps the decay is (1 + t) / (10 + t) at most: the first weights count for little from the start."""
+    average = values[0]
+    for steps, value in enumerate(values[1:], start=1):
+        of_now = min(decay, (1 + steps) / (10 + steps))
+        average = of_now * average + (1 - of_now) * value
+    return average
 
 
 def test_checkpoints_and_the_test_take_the_average_of_the_weights(tmp_path: Path) -> None:
     steps = EveryStep()
-    run = train(tmp_path, wide(lr=0.05), resampled(), WeightAverage(0.5), steps, epochs=4, test=True)
-    average = steps.weights[0]
-    for weights in steps.weights[1:]:
-        average = 0.5 * average + 0.5 * weights
+    run = train(tmp_path, wide(lr=0.05), resampled(), WeightAverage(0.28), steps, epochs=6, test=True)
+    average = average_of(steps.weights, 0.28)
     last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     name = "network.head.0.weight"
     torch.testing.assert_close(last["state_dict"][name], average)
+    variance = last["state_dict"]["network.layers.0.norm1.running_var"]
+    torch.testing.assert_close(variance, average_of(steps.variances, 0.28))
     torch.testing.assert_close(last["current_model_state"][name], steps.weights[-1])
     best = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
     torch.testing.assert_close(run.model.network.head[0].weight, best["state_dict"][name], rtol=0, atol=0)
