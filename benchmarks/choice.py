@@ -27,7 +27,6 @@ from spx.experiments.parallel import LOG_FILE
 from spx.experiments.plan import ESTIMATOR, WIDE, Study, make_plan
 from spx.experiments.processes import ForkedProcess, end_process
 from spx.experiments.study import run_study
-from spx.files import read_json
 from spx.graph.scores import AttentionScores, load_scores, read_header, save_scores
 from spx.inference.run import load
 from spx.kernels.formula import NUM_EDGE_TYPES
@@ -78,7 +77,7 @@ def main() -> None:
     given = _arguments()
     cases = SMALL if given.small else CASES
     ks, extra = ((2,), (*QUIET, "--trainer.max_epochs", "3")) if given.small else (tuple(given.k), QUIET)
-    rows = kept_rows(given.small)
+    rows = common.kept_rows("choice", given.small)
     for number in given.runs:
         for name in cases if given.small else given.sets or cases:
             case = cases[name]
@@ -101,12 +100,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--references", action=argparse.BooleanOptionalAction, default=True, help="the networks beside")
     parser.add_argument("--small", action="store_true", help="a version of less than a minute")
     return parser.parse_args()
-
-
-def kept_rows(small: bool) -> list[Row]:
-    """Those of the result file; none if there is no file."""
-    content = read_json(common.RESULTS / ("choice-small.json" if small else "choice.json"))
-    return [] if content is None else content["rows"]
 
 
 def merged(rows: Iterable[Row], new: Row) -> list[Row]:

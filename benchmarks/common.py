@@ -113,9 +113,9 @@ def report(
     print(f"Written: {path}")
 
 
-def kept_rows(name: str) -> list[dict[str, Any]]:
-    """The rows of the results that lie there; none are there yet."""
-    return (read_json(RESULTS / f"{name}.json") or {"rows": []})["rows"]
+def kept_rows(name: str, small: bool = False) -> list[dict[str, Any]]:
+    """Those of a benchmark's result file, for one that measures a part anew; none if there is no file."""
+    return (read_json(RESULTS / f"{name}{'-small' if small else ''}.json") or {"rows": []})["rows"]
 
 
 def versions() -> dict[str, str]:

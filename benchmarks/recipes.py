@@ -1,20 +1,21 @@
 """Which recipe carries over? The first trials of `spx tune` on several graphs, and what a choice that was made on all
-graphs but one is worth on that one. Validation alone; one seed.
+graphs but one is worth on that one. Validation alone; one seed. Rows of graphs that aren't asked for stay.
 
 Two ways to choose: the recipe that falls least behind each graph's best, and a rule with a threshold of features for
 each training node, as that of `plus`: one recipe below it, another from it on. An hour and more; trials that ended
 before are taken again.
 """
 
+import argparse
 import itertools
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.common import arguments, report
+from benchmarks.common import kept_rows, report
 from spx.data.graph_data import GraphData
 from spx.tuning.command import Tuning, prepare
 from spx.tuning.search import RECIPE
@@ -132,12 +133,25 @@ def row(name: str, case: Case, small: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    small = arguments(__doc__).small
-    cases, rows = SMALL if small else CASES, []
+    given = _arguments()
+    cases = SMALL if given.small else {name: CASES[name] for name in given.graphs or CASES}
     for name, case in cases.items():
-        rows.append(row(name, case, small))
+        rows = in_order([*kept_rows("recipes", given.small), row(name, case, given.small)])
         graphs = {each["graph"]: found(each) for each in rows}
-        report("recipes", rows, headline(graphs), small, "python -m benchmarks.recipes")
+        report("recipes", rows, headline(graphs), given.small, "python -m benchmarks.recipes")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("graphs", nargs="*", metavar="GRAPH", choices=[[], *CASES], help=f"default: {', '.join(CASES)}")
+    parser.add_argument("--small", action="store_true", help="a version of less than a minute")
+    return parser.parse_args()
+
+
+def in_order(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """One row a graph, the last of each, as the graphs are listed."""
+    by_graph = {row["graph"]: row for row in rows}
+    return [by_graph[name] for name in (*CASES, *SMALL) if name in by_graph]
 
 
 def found(row: Mapping[str, Any]) -> Found:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.recipes import Found, best_recipe, best_threshold, carried_over, found, headline
+from benchmarks.recipes import Found, best_recipe, best_threshold, carried_over, found, headline, in_order
 
 GRAPHS = {
     "few": Found(0.001, {"wide": 80.0, "plus, concat": 90.0, "plus, residual": 85.0}),
@@ -47,3 +47,8 @@ def test_the_lines_that_are_printed() -> None:
     row = {"graph": "a", "features": 30, "training nodes": 10, "wide": 50.0, "graph first": None, "mean degree": 2.0}
     assert found(row) == Found(3.0, {"wide": 50.0})
     assert found(row).behind("wide") == pytest.approx(0)
+
+
+def test_a_graph_that_is_measured_anew_takes_the_place_of_its_row() -> None:
+    rows = [{"graph": "cora", "wide": 1.0}, {"graph": "photo", "wide": 2.0}, {"graph": "cora", "wide": 3.0}]
+    assert in_order(rows) == [rows[1], rows[2]]
