@@ -19,6 +19,7 @@ from benchmarks.common import kept_rows, report
 from spx.data.graph_data import GraphData
 from spx.tuning.command import Tuning, prepare
 from spx.tuning.search import RECIPE
+from spx.tuning.trials import Outcome
 
 RUNS = Path("lightning_logs", "recipes")
 LONG = 1e6
@@ -110,7 +111,7 @@ def trials_of(case: Case, small: bool) -> dict[str, float]:
     asked = Tuning(case.dataset, runs_dir=str(RUNS), side_by_side=1, epochs=3 if small else None, extra=extra)
     with closing(prepare(asked)) as search:
         waiting = len(search.study.get_trials(deepcopy=False))  # of a search that has ended: all that it had
-        search.run(1, waiting, lambda: LONG, lambda trial, found: print(trial.user_attrs, found.best, flush=True))
+        search.run(1, waiting, lambda: LONG, _say)
         trials = [each for each in search.complete() if RECIPE in each.user_attrs]
         layers = {each.user_attrs[RECIPE]: each.params["model.layer"] for each in trials}
         return {
@@ -118,6 +119,10 @@ def trials_of(case: Case, small: bool) -> dict[str, float]:
             for each in sorted(trials, key=lambda each: each.number)
             for name in [each.user_attrs[RECIPE]]
         }
+
+
+def _say(trial: Any, found: Outcome) -> None:
+    print(f"{trial.user_attrs.get(RECIPE)}: {found.problem or found.best}", flush=True)
 
 
 def row(name: str, case: Case, small: bool) -> dict[str, Any]:
