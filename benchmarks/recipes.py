@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.common import kept_rows, report
 from spx.data.graph_data import GraphData
+from spx.graph_check.plus_rule import MANY_FEATURES
 from spx.tuning.command import Tuning, prepare
 from spx.tuning.search import RECIPE
 from spx.tuning.trials import Outcome
@@ -166,13 +167,18 @@ def found(row: Mapping[str, Any]) -> Found:
 
 
 def headline(graphs: Mapping[str, Found]) -> dict[str, str]:
-    """What was chosen on the other graphs, and by how much it falls behind the graph's best recipe."""
+    """What was chosen on the other graphs, and by how much it falls behind the graph's best recipe; then what the rule of
+    `plus` chooses, which was made on Minesweeper, Actor and Cora."""
     if len(graphs) < 3:
         return {}
     told = {}
     for way, choose in {"recipe": best_recipe, "threshold": best_threshold}.items():
         for name, recipe in carried_over(graphs, choose).items():
             told[f"{name}, {way} of the others"] = f"{recipe}: {graphs[name].behind(recipe):.2f} behind"
+    for name, graph in graphs.items():
+        recipe = "plus, concat" if graph.ratio < MANY_FEATURES else "plus, residual"
+        if recipe in graph.validation:
+            told[f"{name}, rule of plus"] = f"{recipe}: {graph.behind(recipe):.2f} behind"
     return told
 
 

@@ -43,6 +43,8 @@ def test_the_lines_that_are_printed() -> None:
     lines = headline(GRAPHS)
     assert lines["few, recipe of the others"] == "plus, residual: 5.00 behind"
     assert lines["few, threshold of the others"] == "plus, concat: 0.00 behind"
+    assert lines["few, rule of plus"] == "plus, concat: 0.00 behind"
+    assert lines["more, rule of plus"] == "plus, residual: 0.00 behind"
     assert headline({"few": GRAPHS["few"]}) == {}
     row = {"graph": "a", "features": 30, "training nodes": 10, "wide": 50.0, "graph first": None, "mean degree": 2.0}
     assert found(row) == Found(3.0, {"wide": 50.0})
