@@ -167,8 +167,8 @@ def found(row: Mapping[str, Any]) -> Found:
 
 
 def headline(graphs: Mapping[str, Found]) -> dict[str, str]:
-    """What was chosen on the other graphs, and by how much it falls behind the graph's best recipe; then what the rule of
-    `plus` chooses, which was made on Minesweeper, Actor and Cora."""
+    """What was chosen on the other graphs, and by how much it falls behind the graph's best recipe; then the choice of
+    the rule of `plus`, which was made on Minesweeper, Actor and Cora."""
     if len(graphs) < 3:
         return {}
     told = {}
