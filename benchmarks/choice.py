@@ -224,12 +224,18 @@ def compared(rows: Sequence[Row]) -> list[Row]:
     """A row for each set and k: test metrics, mean +- sample standard deviation over the runs."""
     found = []
     for (name, k), runs in complete(rows).items():
-        tests = {way: [run[way]["test %"] for run in runs if way in run] for way in OVERLAYS}
+        tests = {way: [run[way]["test %"] for run in runs if way in run] for way in measured(rows)}
         cells = {way: spread(values) if values else "-" for way, values in tests.items()}
         for way, values in tests.items():
             cells[way] += f" ({len(values)})" if len(values) not in (0, len(runs)) else ""
         found.append({"set": name, "k": k, "runs": len(runs), **cells})
     return found
+
+
+def measured(rows: Sequence[Row]) -> list[str]:
+    """The ways to choose that have rows, in their order."""
+    found = {row["sampler"] for row in rows}
+    return [way for way in OVERLAYS if way in found]
 
 
 def headline(rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -126,10 +126,12 @@ def choice(rows: list[dict], figure) -> None:
     found = stage_one.complete(rows)
     sets = list(dict.fromkeys(name for name, _ in found))
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
-    looks = dict(zip(stage_one.OVERLAYS, (BLUE, PURPLE, GREY, GREEN, RED, "#000000"), strict=True))
+    colours = (BLUE, PURPLE, GREY, GREEN, RED, "#000000")
+    looks = dict(zip(stage_one.OVERLAYS, zip(colours, "osDv^P", strict=True), strict=True))
     for axis, name in zip(axes, sets, strict=True):
         ks = [k for of_set, k in found if of_set == name]
-        for (sampler, colour), marker in zip(looks.items(), "osDv^P", strict=True):
+        for sampler in stage_one.measured(rows):
+            colour, marker = looks[sampler]
             lines: dict[tuple[int, int], list[tuple[int, float]]] = {}
             for k in ks:
                 for run in [run[sampler] for run in found[name, k] if sampler in run]:

@@ -52,5 +52,6 @@ def test_the_lines_that_are_printed() -> None:
 
 
 def test_a_graph_that_is_measured_anew_takes_the_place_of_its_row() -> None:
-    rows = [{"graph": "cora", "wide": 1.0}, {"graph": "photo", "wide": 2.0}, {"graph": "cora", "wide": 3.0}]
-    assert in_order(rows) == [rows[1], rows[2]]
+    graphs = ("minesweeper", "cora", "photo", "cora", "minesweeper-sim")
+    rows = [{"graph": graph, "wide": float(number)} for number, graph in enumerate(graphs)]
+    assert in_order(rows) == [rows[2], rows[3], rows[0], rows[4]]
