@@ -121,11 +121,10 @@ class Search:
         return sorted(found, key=lambda each: (-each.value, each.number))
 
     def best(self) -> list[Ended]:
-        """The same."""
+        """The same, as plain values."""
         return [
-            Ended(each.number, each.params, each.value, attributes.get(METRIC), attributes.get("seconds") or 0.0)
+            Ended(each.number, each.params, each.value, each.user_attrs[METRIC], each.user_attrs["seconds"] or 0.0)
             for each in self.complete()
-            for attributes in [each.user_attrs]
         ]
 
     def run(

@@ -149,13 +149,11 @@ def of_each(*values: float) -> dict[str, float]:
 
 def test_what_scores_are_ahead_by_is_paired_by_run_and_judged_by_validation() -> None:
     rows = made_rows("a", 0, 5, of_each(80, 79, 70, 77, 60, 78), of_each(81, 80, 99, 78, 61, 80))
-    rows += made_rows("a", 1, 5, of_each(82, 83, 72, 77, 60, 0), of_each(85, 85, 99, 80, 61, 0))[
-        :4
-    ]  # the last were left out
+    without_the_last = made_rows("a", 1, 5, of_each(82, 83, 72, 77, 60, 0), of_each(85, 85, 99, 80, 61, 0))[:4]
+    rows += without_the_last
     rows += made_rows("a", 0, 2, of_each(50, 50, 50, 49, 50, 53), of_each(52, 51, 50, 53, 50, 50))
-    rows += made_rows("a", 1, 2, of_each(50, 50, 50, 49, 50, 53), of_each(52, 51, 50, 53, 50, 50))[
-        :3
-    ]  # not all are there
+    incomplete = made_rows("a", 1, 2, of_each(50, 50, 50, 49, 50, 53), of_each(52, 51, 50, 53, 50, 50))[:3]
+    rows += incomplete
     rows += [rows[0] | {"sampler": "GCN", "k": choice.ALL, "test %": 75.0}]
     found = choice.headline(rows)
     ahead = found["a: scores - the best without"]
