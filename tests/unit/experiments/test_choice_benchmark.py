@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from spx.experiments.runs import RECORD_FILE, SCORES_FILE
 from spx.graph.csr import AttentionGraph, augment
 from spx.graph.expander import build_expander
 from spx.graph.scores import AttentionScores, load_scores, save_scores
+from spx.nn.network import GraphTransformer
+from spx.nn.settings import TransformerSettings
 
 from .conftest import write_artifact
 
@@ -64,6 +67,23 @@ def test_averaged_scores_lie_in_a_file_of_their_own(scores: AttentionScores, tmp
     assert choice.averaged(path, tmp_path / "by-type") == made
     save_scores(path, scores, replace(header, seed=1))
     assert choice.averaged(path, tmp_path / "by-type") != made
+
+
+def test_an_exphormer_lends_its_attention(scores: AttentionScores, tmp_path: Path, monkeypatch) -> None:
+    _, header = load_scores(write_artifact(tmp_path / "any.safetensors"))
+    x, network = (
+        torch.rand(NUM_NODES, 3),
+        GraphTransformer(3, 2, TransformerSettings(width=8, num_layers=2, num_heads=2)),
+    )
+    data = SimpleNamespace(graph=scores.graph, x=x)
+    model = torch.nn.Module()
+    model.network = network
+    monkeypatch.setattr(choice, "load", lambda run, device: SimpleNamespace(data=data, model=model))
+    path = save_scores(tmp_path / SCORES_FILE, scores, header)
+    lent, kept = load_scores(choice.exphormer_scores(tmp_path / "run", path, tmp_path / "lent"))
+    torch.testing.assert_close(lent.scores_LM, network.eval().attention_scores(x, scores.graph))
+    assert kept.data_fingerprint == header.data_fingerprint
+    assert not torch.allclose(lent.scores_LM, scores.scores_LM)
 
 
 class MadeUp:
